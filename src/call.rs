@@ -1,0 +1,196 @@
+//! Layer 2, one request from asking to its end, retries included: [`Call`].
+
+use core::fmt;
+
+use crate::{
+    decision::{Attempt, Cause, Decision, Denied, Event, GiveUp, Wait},
+    life::{Charge, Life, Standing},
+    pools::{Permits, Pools},
+    request::Request,
+    time::Instant,
+    units::Cost,
+};
+
+/// One request: one event in, one decision out, nothing to drain.
+///
+/// Owned by whoever drives it; made by [`Limiter::call`](crate::Limiter::call).
+/// It keeps the permits that its attempts hold, so it must hear how each ends.
+/// A call that is dropped without a last event holds its permit until that
+/// expires.
+///
+/// Every state has a standing decision, and an event that does not fit repeats
+/// it:
+///
+/// | state | standing decision |
+/// |---|---|
+/// | waiting | asked afresh: [`Send`](Decision::Send), or [`Wait`](Decision::Wait) until a later instant |
+/// | sent | `Wait` for [`Cause::Response`], until the permit would expire |
+/// | head read | [`Deliver`](Decision::Deliver), final only after [`Event::Finished`] |
+/// | ended | the same `Deliver` or [`GiveUp`](Decision::GiveUp) for ever |
+///
+/// ```
+/// use sendwhen::{Decision, ErrorDetails, Event, Instant, Limiter, Request, ServerHints, Usage};
+///
+/// let mut limiter = Limiter::new(42);
+/// let mut call = limiter.call(Request::new());
+/// let now = Instant::ZERO;
+///
+/// assert!(matches!(call.handle(&mut limiter, now, Event::Submitted), Decision::Send(_)));
+/// // .. the transport sends it; the head of the response comes back ..
+/// let head = Event::Responded { status: 200, hints: &ServerHints::NONE, error: ErrorDetails::NONE };
+/// assert_eq!(call.handle(&mut limiter, now, head), Decision::Deliver);
+/// let end = Event::Finished(Some(Usage::new(12, 340)));
+/// assert_eq!(call.handle(&mut limiter, now, end), Decision::Deliver);
+/// ```
+pub struct Call {
+    life: Life,
+    request: Request,
+    permits: Permits,
+}
+
+impl Call {
+    pub(crate) const fn new(request: Request, seed: u64) -> Self {
+        Self {
+            life: Life::new(seed),
+            request,
+            permits: Permits::NONE,
+        }
+    }
+
+    /// Takes note of `event`, and says what to do now.
+    ///
+    /// `pools` is the [`Limiter`](crate::Limiter) that made this call, or
+    /// `[&mut inner, &mut outer]` where a request must pass two pools at once
+    /// (workspace and organisation): always the same ones.
+    pub fn handle<P: Pools + ?Sized>(
+        &mut self,
+        pools: &mut P,
+        now: Instant,
+        event: Event<'_>,
+    ) -> Decision {
+        let outside = now;
+        let now = pools.enter(outside);
+        if !self.life.has_begun() {
+            let deadline = self.request.start_by.map(|latest| pools.inside(latest));
+            self.life.begin(now, deadline);
+        }
+        self.take_note(pools, now, &event);
+        match self.decide(pools, now) {
+            Decision::Wait(wait) => Decision::Wait(Wait {
+                until: pools.outside(wait.until),
+                cause: wait.cause,
+            }),
+            Decision::GiveUp(GiveUp::DeadlineTooClose { earliest, cause }) => {
+                Decision::GiveUp(GiveUp::DeadlineTooClose {
+                    earliest: pools.outside(earliest),
+                    cause,
+                })
+            }
+            decision @ (Decision::Send(_) | Decision::Deliver | Decision::GiveUp(_)) => decision,
+        }
+    }
+
+    /// The request as it was asked for.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// How many attempts were started.
+    pub const fn attempts(&self) -> u32 {
+        self.life.attempts()
+    }
+
+    fn take_note<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant, event: &Event<'_>) {
+        let was_in_flight = self.life.is_in_flight();
+        let effect = self.life.handle(now, event, pools.policy());
+        if effect.charge == Charge::Nothing {
+            // Before its head is read: what that shows does not hold the charge.
+            pools.refund(now, &mut self.permits);
+        }
+        if let Event::Responded { hints, .. } = event {
+            if was_in_flight {
+                pools.observe_permits(now, &self.permits, hints);
+            }
+        }
+        if let Some(class) = effect.class {
+            pools.report(now, &self.permits, class, effect.server_wait);
+        }
+        let actual = match effect.charge {
+            Charge::Keep => return,
+            Charge::Nothing => Some(Cost::ZERO),
+            Charge::Forecast => None,
+            Charge::Taken(usage) => {
+                pools.learn(&self.request, &usage);
+                Some(self.request.cost_of(&usage))
+            }
+        };
+        pools.settle_permits(
+            now,
+            core::mem::replace(&mut self.permits, Permits::NONE),
+            actual,
+        );
+    }
+
+    fn decide<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant) -> Decision {
+        match self.life.standing(now) {
+            Standing::Ask => self.ask(pools, now),
+            Standing::Hold(wait) => Decision::Wait(wait),
+            Standing::Sent(sent) => Decision::Wait(Wait {
+                until: pools.expiry(sent, now),
+                cause: Cause::Response,
+            }),
+            Standing::Deliver => Decision::Deliver,
+            Standing::GiveUp(why) => Decision::GiveUp(why),
+        }
+    }
+
+    fn ask<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant) -> Decision {
+        let deadline = self.life.deadline();
+        let denied = if deadline.is_some_and(|latest| now > latest) {
+            // Too late even if the pools would let it pass.
+            pools.peek_request(now, &self.request)
+        } else {
+            match pools.acquire_request(now, &self.request) {
+                Ok(permits) => {
+                    self.permits = permits;
+                    self.life.sent(now);
+                    return Decision::Send(Attempt {
+                        number: self.life.attempts(),
+                    });
+                }
+                Err(denied) => Err(denied),
+            }
+        };
+        let why = match (denied, deadline) {
+            (Err(Denied::Never(never)), _) => GiveUp::Never(never),
+            (Err(Denied::Until { wait, .. }), None) => return Decision::Wait(wait),
+            (Err(Denied::Until { wait, earliest }), Some(latest)) => {
+                if now < latest && earliest <= latest {
+                    return Decision::Wait(Wait {
+                        until: wait.until.min(latest),
+                        cause: wait.cause,
+                    });
+                }
+                GiveUp::DeadlineTooClose {
+                    earliest: earliest.max(now),
+                    cause: wait.cause,
+                }
+            }
+            (Ok(()), _) => GiveUp::DeadlineTooClose {
+                earliest: now,
+                cause: Cause::Backoff,
+            },
+        };
+        self.life.give_up(why);
+        Decision::GiveUp(why)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("life", &self.life)
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,40 @@
+//! What a caller can get wrong. What a server gets wrong is data, never one of
+//! these.
+
+use thiserror::Error;
+
+/// A setting that cannot be meant. Found where it is made, in a constructor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A rate of nothing. To forbid a dimension altogether is the server's to
+    /// say; to leave it unlimited, set no limit.
+    #[error(
+        "a rate must let through at least one in its period, not 0; set no limit where none is meant"
+    )]
+    ZeroRate,
+    /// A rate with a period of no time.
+    #[error("the period of a rate must be longer than 0")]
+    ZeroPeriod,
+    /// A rate beyond the range in which arithmetic is exact.
+    #[error("a rate's count and its period in nanoseconds must each stay below 2^63")]
+    RateOutOfRange,
+    /// A burst of nothing: nothing could ever be sent.
+    #[error("the burst must be at least 1, or nothing can ever be sent")]
+    ZeroBurst,
+    /// An in-flight cap of nothing.
+    #[error("the in-flight cap must be at least 1, or nothing can ever be sent")]
+    ZeroInFlight,
+    /// A lifetime of permits in which no request could end.
+    #[error("the lifetime of a permit must be at least one millisecond")]
+    LifetimeTooShort,
+    /// A policy that never sends.
+    #[error("a policy must allow at least one attempt: the first")]
+    ZeroAttempts,
+    /// A backoff that begins at nothing.
+    #[error("the base of a backoff must be longer than 0, or retries come at once")]
+    ZeroBase,
+    /// A backoff whose cap lies below its base.
+    #[error("the cap of a backoff must not lie below its base")]
+    CapBelowBase,
+}

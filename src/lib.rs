@@ -1,0 +1,35 @@
+//! Decides when to send: a pure, no-I/O core for clients of rate-limited HTTP
+//! APIs.
+#![no_std]
+
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+mod call;
+mod clock;
+mod decision;
+mod error;
+mod hints;
+mod life;
+mod limiter;
+mod pools;
+mod request;
+mod retry;
+mod rng;
+mod time;
+mod units;
+
+pub use call::Call;
+pub use decision::{
+    Attempt, Cause, Class, Decision, Denied, ErrorDetails, Event, Failure, GiveUp, Never, Wait,
+};
+pub use error::ConfigError;
+pub use hints::{
+    Dialect, Family, Meter, Meters, Problems, Remaining, Reset, ResetGiven, ServerHints,
+};
+pub use limiter::{Limiter, Permit};
+pub use pools::Pools;
+pub use request::{Profile, Request, Usage};
+pub use retry::{Backoff, Jitter, Phase, RetryPolicy, classify};
+pub use time::{Instant, UnixTime};
+pub use units::{Cost, Dimension, Rate};

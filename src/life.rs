@@ -1,0 +1,364 @@
+//! Layer 2, the life of one request without a limiter: attempts, backoff, how
+//! each attempt ended.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//! Queued     --the limiter lets it pass-->  InFlight
+//! InFlight   --a good head-->               Streaming
+//!            --a failure-->                 Queued, not before a later instant | GivenUp
+//! Streaming  --the body ended well-->       Delivered
+//!            --a failure, nothing handed on-->  Queued | GivenUp
+//!            --a failure, something handed on-->  GivenUp
+//! any but the last two  --Cancelled-->      GivenUp
+//! Delivered, GivenUp    --anything-->       the same for ever
+//! ```
+//!
+//! Rules for this file: one match over (state, event), without a wildcard for
+//! the state; an event that does not fit changes nothing; the state that needs
+//! an instant owns it.
+
+use core::time::Duration;
+
+use crate::{
+    decision::{Cause, Class, ErrorDetails, Event, Failure, GiveUp, Wait},
+    request::Usage,
+    retry::{Phase, RetryPolicy, classify},
+    rng::Rng,
+    time::Instant,
+};
+
+/// The life of one request. Says when to ask for a permit, what becomes of the
+/// one that it has, and when it is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Life {
+    state: State,
+    /// Attempts started.
+    attempts: u32,
+    /// When the first event came.
+    begun: Option<Instant>,
+    /// The latest start.
+    deadline: Option<Instant>,
+    rng: Rng,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Wants to be sent, not before an instant where there was a failure.
+    Queued { hold: Option<Wait> },
+    /// Sent, and nothing heard.
+    InFlight { sent: Instant },
+    /// A good head was read, the body follows.
+    Streaming {
+        usage: Option<Usage>,
+        handed_on: bool,
+    },
+    /// The body ended well.
+    Delivered,
+    /// Over without an answer.
+    GivenUp(GiveUp),
+}
+
+/// What stands for a life at an instant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// It may ask for a permit.
+    Ask,
+    /// It may not yet.
+    Hold(Wait),
+    /// It was sent then, and waits.
+    Sent(Instant),
+    Deliver,
+    GiveUp(GiveUp),
+}
+
+/// What an event means to those outside the life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Effect {
+    pub(crate) charge: Charge,
+    /// How an attempt ended, or began to be answered well.
+    pub(crate) class: Option<Class>,
+    /// What the server asks all to wait.
+    pub(crate) server_wait: Option<Duration>,
+}
+
+/// What becomes of the permit that the life holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Charge {
+    /// It is kept: the attempt goes on.
+    Keep,
+    /// It took nothing.
+    Nothing,
+    /// Nobody knows what it took: the forecast stands.
+    Forecast,
+    /// It took this.
+    Taken(Usage),
+}
+
+impl Effect {
+    const NONE: Self = Self {
+        charge: Charge::Keep,
+        class: None,
+        server_wait: None,
+    };
+}
+
+impl Life {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self {
+            state: State::Queued { hold: None },
+            attempts: 0,
+            begun: None,
+            deadline: None,
+            rng: Rng::new(seed),
+        }
+    }
+
+    /// Attempts started so far.
+    pub(crate) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(crate) const fn is_in_flight(&self) -> bool {
+        matches!(self.state, State::InFlight { .. })
+    }
+
+    /// The first event came; `deadline` is the latest start.
+    pub(crate) const fn begin(&mut self, now: Instant, deadline: Option<Instant>) {
+        if self.begun.is_none() {
+            self.begun = Some(now);
+            self.deadline = deadline;
+        }
+    }
+
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// What stands at `now`, nothing having happened.
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        match self.state {
+            State::Queued { hold: Some(wait) } if now < wait.until => Standing::Hold(wait),
+            State::Queued { .. } => Standing::Ask,
+            State::InFlight { sent } => Standing::Sent(sent),
+            State::Streaming { .. } | State::Delivered => Standing::Deliver,
+            State::GivenUp(why) => Standing::GiveUp(why),
+        }
+    }
+
+    /// It was let pass and is being sent.
+    pub(crate) const fn sent(&mut self, now: Instant) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = State::InFlight { sent: now };
+    }
+
+    /// It was not let pass, and there is no use in waiting.
+    pub(crate) const fn give_up(&mut self, why: GiveUp) {
+        self.state = State::GivenUp(why);
+    }
+
+    /// Something happened. The one match over (state, event).
+    pub(crate) fn handle(
+        &mut self,
+        now: Instant,
+        event: &Event<'_>,
+        policy: &RetryPolicy,
+    ) -> Effect {
+        match (self.state, event) {
+            (State::Delivered | State::GivenUp(_), _) | (_, Event::Submitted | Event::Woken) => {
+                Effect::NONE
+            }
+
+            (State::Queued { .. }, Event::Cancelled) => {
+                self.give_up(GiveUp::Cancelled);
+                Effect::NONE
+            }
+            (
+                State::Queued { .. },
+                Event::Responded { .. }
+                | Event::Progressed { .. }
+                | Event::Finished(_)
+                | Event::Failed(_),
+            ) => Effect::NONE,
+
+            (
+                State::InFlight { .. },
+                &Event::Responded {
+                    status,
+                    hints,
+                    error,
+                },
+            ) => {
+                let class = classify(status, error, hints.should_retry, Phase::Head);
+                if class == Class::Success {
+                    self.state = State::Streaming {
+                        usage: None,
+                        handed_on: false,
+                    };
+                    return Effect {
+                        class: Some(class),
+                        ..Effect::NONE
+                    };
+                }
+                let server_wait = hints.retry_after.max(error.delay);
+                self.failed(now, class, server_wait, policy);
+                Effect {
+                    charge: charge_of_refusal(status),
+                    class: Some(class),
+                    server_wait,
+                }
+            }
+            (State::InFlight { .. }, Event::Failed(failure)) => {
+                let (class, charge) = match failure {
+                    Failure::NotSent => (Class::Transient, Charge::Nothing),
+                    Failure::TimedOut | Failure::Lost => (Class::Transient, Charge::Forecast),
+                    Failure::InStream(error) => (class_in_stream(error), Charge::Forecast),
+                };
+                self.failed(now, class, None, policy);
+                Effect {
+                    charge,
+                    class: Some(class),
+                    server_wait: None,
+                }
+            }
+            (State::InFlight { .. }, Event::Cancelled) => {
+                self.give_up(GiveUp::Cancelled);
+                Effect {
+                    charge: Charge::Forecast,
+                    ..Effect::NONE
+                }
+            }
+            (State::InFlight { .. }, Event::Progressed { .. } | Event::Finished(_)) => Effect::NONE,
+
+            (
+                State::Streaming { usage, handed_on },
+                &Event::Progressed {
+                    usage: more,
+                    handed_on: now_handed_on,
+                },
+            ) => {
+                self.state = State::Streaming {
+                    usage: Some(usage.unwrap_or_default().max(more)),
+                    handed_on: handed_on || now_handed_on,
+                };
+                Effect::NONE
+            }
+            (State::Streaming { usage, .. }, &Event::Finished(last)) => {
+                self.state = State::Delivered;
+                let taken = match (usage, last) {
+                    (Some(a), Some(b)) => Some(a.max(b)),
+                    (one, other) => one.or(other),
+                };
+                Effect {
+                    charge: taken.map_or(Charge::Forecast, Charge::Taken),
+                    ..Effect::NONE
+                }
+            }
+            (State::Streaming { usage, handed_on }, Event::Failed(failure)) => {
+                let class = match failure {
+                    Failure::InStream(error) => class_in_stream(error),
+                    Failure::NotSent | Failure::TimedOut | Failure::Lost => Class::Transient,
+                };
+                if handed_on {
+                    self.give_up(GiveUp::HandedOn(class));
+                } else {
+                    self.failed(now, class, None, policy);
+                }
+                Effect {
+                    charge: usage.map_or(Charge::Forecast, Charge::Taken),
+                    class: Some(class),
+                    server_wait: None,
+                }
+            }
+            (State::Streaming { usage, .. }, Event::Cancelled) => {
+                self.give_up(GiveUp::Cancelled);
+                Effect {
+                    charge: usage.map_or(Charge::Forecast, Charge::Taken),
+                    ..Effect::NONE
+                }
+            }
+            (State::Streaming { .. }, Event::Responded { .. }) => Effect::NONE,
+        }
+    }
+
+    /// An attempt failed: queues the next one, or gives up.
+    fn failed(
+        &mut self,
+        now: Instant,
+        class: Class,
+        server_wait: Option<Duration>,
+        policy: &RetryPolicy,
+    ) {
+        self.state = match self.next_start(now, class, server_wait, policy) {
+            Ok(hold) => State::Queued { hold: Some(hold) },
+            Err(why) => State::GivenUp(why),
+        };
+    }
+
+    fn next_start(
+        &mut self,
+        now: Instant,
+        class: Class,
+        server_wait: Option<Duration>,
+        policy: &RetryPolicy,
+    ) -> Result<Wait, GiveUp> {
+        if !class.is_retryable() {
+            return Err(GiveUp::NotRetryable(class));
+        }
+        if self.attempts >= policy.max_attempts() {
+            return Err(GiveUp::AttemptsSpent {
+                attempts: self.attempts,
+                class,
+            });
+        }
+        let backoff = policy.schedule().draw(self.attempts, &mut self.rng);
+        let asked = match server_wait {
+            Some(wait) if policy.max_wait().is_some_and(|most| wait > most) => {
+                return Err(GiveUp::WaitTooLong(wait));
+            }
+            Some(wait) => {
+                let most_above = wait.checked_div(4).unwrap_or_default().min(MOST_ABOVE);
+                wait.saturating_add(self.rng.span_up_to(most_above))
+            }
+            None => Duration::ZERO,
+        };
+        let (delay, cause) = if asked >= backoff {
+            (asked, Cause::RetryAfter)
+        } else {
+            (backoff, Cause::Backoff)
+        };
+        let until = now.saturating_add(delay);
+        let spent = until.saturating_duration_since(self.begun.unwrap_or(now));
+        if policy.max_total().is_some_and(|most| spent > most) {
+            return Err(GiveUp::TimeSpent(class));
+        }
+        if self.deadline.is_some_and(|latest| until > latest) {
+            return Err(GiveUp::DeadlineTooClose {
+                earliest: until,
+                cause,
+            });
+        }
+        Ok(Wait { until, cause })
+    }
+}
+
+/// What is added at most to a wait that the server asked for. A second spreads
+/// a thousand callers to one a millisecond, and costs little.
+const MOST_ABOVE: Duration = Duration::from_secs(1);
+
+/// What a refused request took. Servers refuse most before they do any work;
+/// after a fault inside the server nobody knows.
+const fn charge_of_refusal(status: u16) -> Charge {
+    match status {
+        500..=502 | 504..=528 => Charge::Forecast,
+        _ => Charge::Nothing,
+    }
+}
+
+fn class_in_stream(error: &ErrorDetails<'_>) -> Class {
+    classify(200, *error, None, Phase::Stream)
+}

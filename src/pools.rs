@@ -1,0 +1,292 @@
+//! What a call can be handled with: one [`Limiter`], or two at once.
+
+use core::time::Duration;
+
+use crate::{
+    decision::{Class, Denied, Wait},
+    hints::ServerHints,
+    limiter::{Limiter, Permit},
+    request::{Request, Usage},
+    retry::RetryPolicy,
+    time::Instant,
+    units::Cost,
+};
+
+pub(crate) use sealed::Permits;
+
+/// One [`Limiter`], or `[&mut inner, &mut outer]`: two that a request must pass
+/// at once, both or neither, as the Claude API's workspace and organisation.
+///
+/// Response fields go to the pool whose known limit equals the one sent, else
+/// to the inner. Policy and seed are the inner's. Sealed.
+pub trait Pools: sealed::Sealed {}
+
+impl Pools for Limiter {}
+impl Pools for [&mut Limiter; 2] {}
+
+impl sealed::Sealed for Limiter {
+    fn enter(&mut self, now: Instant) -> Instant {
+        self.advance(now)
+    }
+
+    fn inside(&self, at: Instant) -> Instant {
+        self.clock().inside(at)
+    }
+
+    fn outside(&self, at: Instant) -> Instant {
+        self.clock().outside(at)
+    }
+
+    fn policy(&self) -> &RetryPolicy {
+        self.retry_policy()
+    }
+
+    fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied> {
+        self.check(now, &self.forecast(request))
+    }
+
+    fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
+        let cost = self.forecast(request);
+        self.check(now, &cost)?;
+        Ok(Permits([Some(self.admit(now, &cost)), None]))
+    }
+
+    fn refund(&mut self, now: Instant, permits: &mut Permits) {
+        if let Some(permit) = permits.inner_mut() {
+            self.refund_permit(now, permit);
+        }
+    }
+
+    fn observe_permits(&mut self, now: Instant, permits: &Permits, hints: &ServerHints) {
+        self.observe_inside(now, permits.inner(), hints);
+    }
+
+    fn report(
+        &mut self,
+        now: Instant,
+        permits: &Permits,
+        class: Class,
+        server_wait: Option<Duration>,
+    ) {
+        self.report_inside(now, permits.inner(), class, server_wait);
+    }
+
+    fn learn(&mut self, request: &Request, usage: &Usage) {
+        self.learn_usage(request, usage);
+    }
+
+    fn settle_permits(&mut self, now: Instant, permits: Permits, actual: Option<Cost>) {
+        if let [Some(permit), _] = permits.0 {
+            self.settle_inside(now, permit, actual);
+        }
+    }
+
+    fn expiry(&self, sent: Instant, now: Instant) -> Instant {
+        self.expiry_after(sent, now)
+    }
+}
+
+/// The inner pool's clock is that of the pair: what the outer says is
+/// translated.
+impl sealed::Sealed for [&mut Limiter; 2] {
+    fn enter(&mut self, now: Instant) -> Instant {
+        let [inner, outer] = self;
+        outer.advance(now);
+        inner.advance(now)
+    }
+
+    fn inside(&self, at: Instant) -> Instant {
+        let [inner, _] = self;
+        inner.clock().inside(at)
+    }
+
+    fn outside(&self, at: Instant) -> Instant {
+        let [inner, _] = self;
+        inner.clock().outside(at)
+    }
+
+    fn policy(&self) -> &RetryPolicy {
+        let [inner, _] = self;
+        inner.retry_policy()
+    }
+
+    fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied> {
+        let [inner, outer] = self;
+        let there = outer.clock().latest();
+        both(
+            inner.check(now, &inner.forecast(request)),
+            outer
+                .check(there, &outer.forecast(request))
+                .map_err(|denied| translate(denied, outer, inner)),
+        )
+    }
+
+    fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
+        self.peek_request(now, request)?;
+        let [inner, outer] = self;
+        let there = outer.clock().latest();
+        let (cost, cost_there) = (inner.forecast(request), outer.forecast(request));
+        Ok(Permits([
+            Some(inner.admit(now, &cost)),
+            Some(outer.admit(there, &cost_there)),
+        ]))
+    }
+
+    fn refund(&mut self, now: Instant, permits: &mut Permits) {
+        let [inner, outer] = self;
+        let there = outer.clock().latest();
+        if let Some(permit) = permits.inner_mut() {
+            inner.refund_permit(now, permit);
+        }
+        if let Some(permit) = permits.outer_mut() {
+            outer.refund_permit(there, permit);
+        }
+    }
+
+    fn observe_permits(&mut self, now: Instant, permits: &Permits, hints: &ServerHints) {
+        let [inner, outer] = self;
+        let (mine, theirs) =
+            hints.split(|meter| outer.knows_limit(meter) && !inner.knows_limit(meter));
+        let there = outer.clock().latest();
+        inner.observe_inside(now, permits.inner(), &mine);
+        outer.observe_inside(there, permits.outer(), &theirs);
+    }
+
+    fn report(
+        &mut self,
+        now: Instant,
+        permits: &Permits,
+        class: Class,
+        server_wait: Option<Duration>,
+    ) {
+        let [inner, outer] = self;
+        let there = outer.clock().latest();
+        inner.report_inside(now, permits.inner(), class, server_wait);
+        outer.report_inside(there, permits.outer(), class, server_wait);
+    }
+
+    fn learn(&mut self, request: &Request, usage: &Usage) {
+        for pool in self {
+            pool.learn_usage(request, usage);
+        }
+    }
+
+    fn settle_permits(&mut self, now: Instant, permits: Permits, actual: Option<Cost>) {
+        let [inner, outer] = self;
+        let there = outer.clock().latest();
+        let Permits([mine, theirs]) = permits;
+        if let Some(permit) = mine {
+            inner.settle_inside(now, permit, actual);
+        }
+        if let Some(permit) = theirs {
+            outer.settle_inside(there, permit, actual);
+        }
+    }
+
+    fn expiry(&self, sent: Instant, now: Instant) -> Instant {
+        let [inner, _] = self;
+        inner.expiry_after(sent, now)
+    }
+}
+
+/// Both must let it pass: the later of two waits binds.
+fn both(mine: Result<(), Denied>, theirs: Result<(), Denied>) -> Result<(), Denied> {
+    let (mine, theirs) = match (mine, theirs) {
+        (Ok(()), answer) | (answer, Ok(())) => return answer,
+        (Err(mine), Err(theirs)) => (mine, theirs),
+    };
+    let (
+        Denied::Until { wait, earliest },
+        Denied::Until {
+            wait: other,
+            earliest: other_earliest,
+        },
+    ) = (mine, theirs)
+    else {
+        return Err(if matches!(mine, Denied::Never(_)) {
+            mine
+        } else {
+            theirs
+        });
+    };
+    Err(Denied::Until {
+        wait: if other.until > wait.until {
+            other
+        } else {
+            wait
+        },
+        earliest: earliest.max(other_earliest),
+    })
+}
+
+/// What `from` says, on the clock of `to`.
+fn translate(denied: Denied, from: &Limiter, to: &Limiter) -> Denied {
+    let carry = |at| to.clock().inside(from.clock().outside(at));
+    match denied {
+        Denied::Until { wait, earliest } => Denied::Until {
+            wait: Wait {
+                until: carry(wait.until),
+                cause: wait.cause,
+            },
+            earliest: carry(earliest),
+        },
+        never @ Denied::Never(_) => never,
+    }
+}
+
+#[expect(unnameable_types, reason = "the seal of `Pools`")]
+pub(crate) mod sealed {
+    use super::*;
+
+    /// The permits of one attempt, one for each pool.
+    #[derive(Debug)]
+    pub struct Permits(pub(super) [Option<Permit>; 2]);
+
+    impl Permits {
+        pub(crate) const NONE: Self = Self([None, None]);
+
+        pub(super) const fn inner(&self) -> Option<&Permit> {
+            let [permit, _] = &self.0;
+            permit.as_ref()
+        }
+
+        pub(super) const fn outer(&self) -> Option<&Permit> {
+            let [_, permit] = &self.0;
+            permit.as_ref()
+        }
+
+        pub(super) const fn inner_mut(&mut self) -> Option<&mut Permit> {
+            let [permit, _] = &mut self.0;
+            permit.as_mut()
+        }
+
+        pub(super) const fn outer_mut(&mut self) -> Option<&mut Permit> {
+            let [_, permit] = &mut self.0;
+            permit.as_mut()
+        }
+    }
+
+    /// All instants but those of `enter`, `inside` and `outside` are the
+    /// pools' own, on which the clock never goes back.
+    pub trait Sealed {
+        fn enter(&mut self, now: Instant) -> Instant;
+        fn inside(&self, at: Instant) -> Instant;
+        fn outside(&self, at: Instant) -> Instant;
+        fn policy(&self) -> &RetryPolicy;
+        fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied>;
+        fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied>;
+        fn refund(&mut self, now: Instant, permits: &mut Permits);
+        fn observe_permits(&mut self, now: Instant, permits: &Permits, hints: &ServerHints);
+        fn report(
+            &mut self,
+            now: Instant,
+            permits: &Permits,
+            class: Class,
+            server_wait: Option<Duration>,
+        );
+        fn learn(&mut self, request: &Request, usage: &Usage);
+        fn settle_permits(&mut self, now: Instant, permits: Permits, actual: Option<Cost>);
+        /// When a permit taken at `sent` expires, later than `now`.
+        fn expiry(&self, sent: Instant, now: Instant) -> Instant;
+    }
+}
