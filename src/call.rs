@@ -5,7 +5,7 @@ use core::fmt;
 use crate::{
     decision::{Attempt, Cause, Decision, Denied, Event, GiveUp, Wait},
     life::{Charge, Life, Standing},
-    pools::{Permits, Pools},
+    pools::{Permits, Pools, Told},
     request::Request,
     time::Instant,
     units::Cost,
@@ -105,15 +105,21 @@ impl Call {
         let effect = self.life.handle(now, event, pools.policy());
         if effect.charge == Charge::Nothing {
             // Before its head is read: what that shows does not hold the charge.
-            pools.refund(now, &mut self.permits);
+            pools.refund(&mut self.permits);
         }
-        if let Event::Responded { hints, .. } = event {
-            if was_in_flight {
-                pools.observe_permits(now, &self.permits, hints);
-            }
+        let hints = match event {
+            Event::Responded { hints, .. } if was_in_flight => Some(*hints),
+            _ => None,
+        };
+        if let Some(hints) = hints {
+            pools.observe_permits(now, &self.permits, hints);
         }
         if let Some(class) = effect.class {
-            pools.report(now, &self.permits, class, effect.server_wait);
+            let told = Told {
+                wait: effect.server_wait,
+                hints,
+            };
+            pools.report(now, &mut self.permits, class, told);
         }
         let actual = match effect.charge {
             Charge::Keep => return,

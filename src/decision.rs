@@ -298,8 +298,10 @@ pub enum Class {
     /// It failed by accident: a lost connection, a time-out, a fault inside the
     /// server.
     Transient,
-    /// Spend or credit is used up, or the account is not entitled to this.
+    /// Spend or credit is used up, for this call and for all others.
     Exhausted,
+    /// The account is not entitled to what this call asks for.
+    NotEntitled,
     /// The request itself is at fault.
     CallerError,
 }
@@ -318,7 +320,8 @@ impl fmt::Display for Class {
             Self::Throttled => "a rate-limit refusal",
             Self::Overloaded => "an overload",
             Self::Transient => "a passing failure",
-            Self::Exhausted => "used-up spend, credit or entitlement",
+            Self::Exhausted => "used-up spend or credit",
+            Self::NotEntitled => "a lack of entitlement",
             Self::CallerError => "an error of the request itself",
         })
     }

@@ -7,10 +7,12 @@ extern crate std;
 
 mod call;
 mod clock;
+mod control;
 mod decision;
 mod error;
 mod hints;
 mod life;
+mod limit;
 mod limiter;
 mod pools;
 mod request;
@@ -27,6 +29,7 @@ pub use error::ConfigError;
 pub use hints::{
     Dialect, Family, Meter, Meters, Problems, Remaining, Reset, ResetGiven, ServerHints,
 };
+pub use limit::{Charge, InFlight, Pause, Refusal, Slot, TokenBucket};
 pub use limiter::{Limiter, Permit};
 pub use pools::Pools;
 pub use request::{Profile, Request, Usage};

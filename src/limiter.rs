@@ -5,30 +5,94 @@ use core::time::Duration;
 use crate::{
     call::Call,
     clock::Clock,
-    decision::{Class, Denied},
-    hints::{Meter, ServerHints},
+    control::{Entry, Forecast, Ledger, Seen, SlowStart},
+    decision::{Cause, Class, Denied, Never, Wait},
+    error::ConfigError,
+    hints::{Family, Meter, ServerHints},
+    limit::{Flights, Pause, Refusal},
+    pools::Told,
     request::{Request, Usage},
     retry::RetryPolicy,
     rng::Rng,
     time::Instant,
-    units::Cost,
+    units::{Cost, Dimension, Rate},
 };
 
-/// All limits of one pool as one atomic decision.
+/// All limits of one pool as one atomic decision, kept true by what the server
+/// says.
+///
+/// Shared by all calls that draw from the pool; where several threads do, under
+/// a lock that is the driver's. It works without any setting: limits are
+/// learnt from response heads, and until the first one comes few are sent.
+///
+/// Its methods are of four kinds: settings (`limit`, `in_flight`, ..), made
+/// once; questions (`peek`, `opened`), which change nothing; `call`, which
+/// makes a [`Call`] that does the rest by itself; and the verbs that `Call` is
+/// made of (`try_acquire`, `observe`, `settle`), for those who retry in their
+/// own way.
+///
+/// ```
+/// use sendwhen::{Cost, Denied, Dimension, Instant, Limiter, Rate};
+///
+/// let mut limiter = Limiter::new(42)
+///     .limit(Dimension::Requests, Rate::per_minute(60)?, 1)?
+///     .limit(Dimension::InputTokens, Rate::per_minute(30_000)?, 30_000)?;
+/// let cost = Cost::request().with(Dimension::InputTokens, 1_200);
+///
+/// let now = Instant::from_secs(5);
+/// let permit = limiter.try_acquire(now, &cost).unwrap();
+/// let Err(Denied::Until { wait, .. }) = limiter.try_acquire(now, &cost) else { panic!() };
+/// assert_eq!(wait.until, Instant::from_secs(6));
+/// assert_eq!(wait.cause.to_string(), "the limit of requests");
+/// limiter.settle(now, permit, Some(cost));
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Limiter {
     clock: Clock,
     policy: RetryPolicy,
     rng: Rng,
+    /// Whose meters are this pool's.
+    family: Family,
+    /// Whether limits that heads show are believed.
+    learns: bool,
+    ledgers: [Ledger; Dimension::COUNT],
+    flights: Flights,
+    cap: Option<u32>,
+    slow_start: SlowStart,
+    pause: Pause,
+    closed: Option<Closed>,
+    forecast: Forecast,
+    /// How many were let pass: the number of the next.
+    admitted: u64,
     opened: u64,
+}
+
+/// A pool that lets nothing pass, until an instant if the caller gave one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Closed {
+    until: Option<Instant>,
 }
 
 /// Leave to send, given by [`Limiter::try_acquire`] and to be given back with
 /// [`Limiter::settle`].
+///
+/// Neither copied nor cloned, so that it is settled once. It has no `Drop`: one
+/// that is lost holds its place in flight until it expires, and its charge for
+/// good.
 #[derive(Debug)]
-#[must_use = "a permit that is not settled holds its charge until it expires"]
+#[must_use = "a permit that is not settled holds its place until it expires"]
 pub struct Permit {
+    /// Its place in the order of sending.
+    number: u64,
+    sent: Instant,
+    /// Where it is counted among those in flight, and among the young.
+    slice: u64,
+    young: Option<u64>,
+    /// What it was charged at first, and whether that was given back.
     cost: Cost,
+    refunded: bool,
+    entries: [Entry; Dimension::COUNT],
 }
 
 impl Permit {
@@ -36,100 +100,527 @@ impl Permit {
     pub const fn cost(&self) -> &Cost {
         &self.cost
     }
+
+    /// What it is still charged.
+    const fn charges(&self) -> &Cost {
+        if self.refunded {
+            &Cost::ZERO
+        } else {
+            &self.cost
+        }
+    }
 }
 
+/// How long a permit lives where nothing else is set: the time-out of the
+/// official SDKs.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// How many are sent before the server is heard, where nothing else is set.
+const FIRST: u32 = 2;
+
 impl Limiter {
-    /// A limiter without limits.
+    /// A limiter that knows no limit yet. The same seed and the same events
+    /// give the same decisions.
     pub const fn new(seed: u64) -> Self {
+        // Output is counted as it is produced.
+        const EARLY: Ledger = Ledger::new(false);
+        const LATE: Ledger = Ledger::new(true);
         Self {
             clock: Clock::new(),
             policy: RetryPolicy::new(),
             rng: Rng::new(seed),
+            family: Family::Standard,
+            learns: true,
+            // In the order of `Dimension::ALL`.
+            ledgers: [EARLY, EARLY, EARLY, LATE, LATE, EARLY, EARLY, EARLY],
+            flights: Flights::over(LIFETIME),
+            cap: None,
+            slow_start: SlowStart::new(FIRST),
+            pause: Pause::new(),
+            closed: None,
+            forecast: Forecast::new(),
+            admitted: 0,
             opened: 0,
         }
     }
 
-    /// A call for `request`, to be driven with this limiter.
+    /// Sets what is known of a limit: a token bucket that holds `burst` and
+    /// refills at `rate`. What heads show corrects it, unless
+    /// [`learn_limits`](Self::learn_limits) says not to.
+    ///
+    /// # Errors
+    /// Where `burst` is 0.
+    pub fn limit(
+        mut self,
+        dimension: Dimension,
+        rate: Rate,
+        burst: u64,
+    ) -> Result<Self, ConfigError> {
+        let now = self.clock.latest();
+        self.set_limit(now, dimension, rate, burst)?;
+        Ok(self)
+    }
+
+    /// Changes a limit at `now`. The level stays: no burst is given, no token
+    /// is lost.
+    ///
+    /// # Errors
+    /// Where `burst` is 0; then nothing changes.
+    pub fn set_limit(
+        &mut self,
+        now: Instant,
+        dimension: Dimension,
+        rate: Rate,
+        burst: u64,
+    ) -> Result<(), ConfigError> {
+        let now = self.advance(now);
+        let open = self.flights.sum(now, dimension);
+        if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
+            ledger.set_limit(now, rate, burst, open)?;
+            self.open_up();
+        }
+        Ok(())
+    }
+
+    /// Sets whether limits that heads show replace those that were set. They do
+    /// unless this says not to; levels are corrected either way.
+    #[must_use]
+    pub const fn learn_limits(mut self, learns: bool) -> Self {
+        self.learns = learns;
+        self
+    }
+
+    /// Sets whose meters are this pool's: [`Family::Standard`] where nothing
+    /// else is said.
+    #[must_use]
+    pub const fn family(mut self, family: Family) -> Self {
+        self.family = family;
+        self
+    }
+
+    /// Sets how many may be in flight at once. There is no such cap where none
+    /// is set.
+    ///
+    /// # Errors
+    /// Where it is 0.
+    pub const fn in_flight(mut self, cap: u32) -> Result<Self, ConfigError> {
+        if cap == 0 {
+            return Err(ConfigError::ZeroInFlight);
+        }
+        self.cap = Some(cap);
+        Ok(self)
+    }
+
+    /// Sets how long a permit holds its place if it is never settled: 600 s
+    /// where nothing else is set, and at most an eighth more. To be set before
+    /// the first is given.
+    ///
+    /// # Errors
+    /// Where it is shorter than a millisecond.
+    pub const fn permit_lifetime(mut self, lifetime: Duration) -> Result<Self, ConfigError> {
+        match Flights::new(lifetime) {
+            Ok(flights) => self.flights = flights,
+            Err(error) => return Err(error),
+        }
+        Ok(self)
+    }
+
+    /// Sets how many may be sent before the server is heard: 2 where nothing
+    /// else is set. For each that it does not refuse there is room for one more
+    /// than before.
+    ///
+    /// # Errors
+    /// Where it is 0.
+    pub const fn initial_window(mut self, first: u32) -> Result<Self, ConfigError> {
+        if first == 0 {
+            return Err(ConfigError::ZeroInFlight);
+        }
+        self.slow_start = SlowStart::new(first);
+        Ok(self)
+    }
+
+    /// Sets how calls are retried.
+    #[must_use]
+    pub const fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// A call for `request`, to be driven with this limiter. It has a seed of
+    /// its own, so that calls do not come back together.
     pub const fn call(&mut self, request: Request) -> Call {
         Call::new(request, self.rng.next())
     }
 
-    /// Whether `cost` would pass at `now`.
+    /// What `request` is expected to take, from what those like it took.
+    pub fn forecast(&self, request: &Request) -> Cost {
+        self.forecast.of(request)
+    }
+
+    /// Whether `cost` would pass at `now`; changes nothing.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
     pub fn peek(&self, now: Instant, cost: &Cost) -> Result<(), Denied> {
         self.check(self.clock.peek(now), cost)
+            .map_err(|denied| self.outside(denied))
     }
 
-    /// Lets `cost` pass at `now`, or says when.
+    /// Lets `cost` pass at `now` through all limits at once, or through none.
+    ///
+    /// # Errors
+    /// [`Denied::Until`] with the exact instant from which it passes, the limit
+    /// that binds, and the instant before which it cannot pass whatever those
+    /// in flight turn out to cost; [`Denied::Never`] where no wait helps. A
+    /// refusal changes nothing.
     pub fn try_acquire(&mut self, now: Instant, cost: &Cost) -> Result<Permit, Denied> {
         let now = self.advance(now);
-        self.check(now, cost)?;
-        Ok(self.admit(now, cost))
+        match self.check(now, cost) {
+            Ok(()) => Ok(self.admit(now, cost)),
+            Err(denied) => Err(self.outside(denied)),
+        }
     }
 
-    /// Takes note of what a response says.
+    /// Takes note of what the head of a response says. `permit` is that of the
+    /// request that it answers: without it limits are learnt, but no level is
+    /// corrected, because what a level means depends on what was sent since.
     pub fn observe(&mut self, now: Instant, permit: Option<&Permit>, hints: &ServerHints) {
         let now = self.advance(now);
         self.observe_inside(now, permit, hints);
     }
 
-    /// Gives a permit back.
+    /// Gives a permit back: the request took `actual`, or nobody knows what it
+    /// took (`None`) and the charge stands. One that expired does nothing.
     pub fn settle(&mut self, now: Instant, permit: Permit, actual: Option<Cost>) {
         let now = self.advance(now);
         self.settle_inside(now, permit, actual);
     }
 
-    /// Moves whenever a waiter may go earlier than it was told.
+    /// Moves whenever a waiter may go earlier than it was told, or has no
+    /// reason to wait any longer. A driver compares it under its lock, before
+    /// and after it reported something, and wakes its waiters if it moved.
     pub const fn opened(&self) -> u64 {
         self.opened
     }
 
-    /// The caller's clock was reset to `now`.
+    /// Says that the caller's clock was reset: what was the latest instant so
+    /// far is `now` from here on. Levels and waits stay as they are. Without
+    /// this, a clock that goes back makes the limiter stand still until it has
+    /// caught up.
     pub const fn rebase(&mut self, now: Instant) {
         self.clock.rebase(now);
     }
 
+    /// Closes the pool: nothing passes until [`reopen`](Self::reopen), or until
+    /// the instant given here. A refusal for spend or credit closes it too,
+    /// without an instant.
+    pub fn close(&mut self, now: Instant, until: Option<Instant>) {
+        let _now = self.advance(now);
+        self.closed = Some(Closed {
+            until: until.map(|at| self.clock.inside(at)),
+        });
+        self.open_up();
+    }
+
+    /// Opens a pool that was closed.
+    pub const fn reopen(&mut self) {
+        self.closed = None;
+        self.open_up();
+    }
+
+    /// How many are in flight at `now`: let pass, and neither settled nor
+    /// expired.
+    pub fn flying(&self, now: Instant) -> u32 {
+        self.flights.count(self.clock.peek(now))
+    }
+
+    const fn open_up(&mut self) {
+        self.opened = self.opened.wrapping_add(1);
+    }
+
+    /// A denial on the caller's clock.
+    fn outside(&self, denied: Denied) -> Denied {
+        match denied {
+            Denied::Until { wait, earliest } => Denied::Until {
+                wait: Wait {
+                    until: self.clock.outside(wait.until),
+                    cause: wait.cause,
+                },
+                earliest: self.clock.outside(earliest),
+            },
+            never @ Denied::Never(_) => never,
+        }
+    }
+}
+
+/// What [`Call`] and [`Pools`](crate::Pools) use. All instants are the
+/// limiter's own.
+impl Limiter {
     pub(crate) const fn clock(&self) -> &Clock {
         &self.clock
     }
+
     pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         self.clock.advance(now)
     }
+
     pub(crate) const fn retry_policy(&self) -> &RetryPolicy {
         &self.policy
     }
-    pub(crate) fn forecast(&self, request: &Request) -> Cost {
-        request.cost(
-            request.input_tokens,
-            request.input_tokens,
-            request.max_tokens,
-        )
+
+    pub(crate) fn check(&self, now: Instant, cost: &Cost) -> Result<(), Denied> {
+        if let Some(closed) = self.closed {
+            if closed.until.is_none_or(|until| now < until) {
+                return Err(Denied::Never(Never::Spend));
+            }
+        }
+        let mut verdict = Verdict::new(now);
+        for (ledger, dimension) in self.ledgers.iter().zip(Dimension::ALL) {
+            let amount = cost.get(dimension);
+            if amount == 0 {
+                continue;
+            }
+            if ledger.is_disabled() {
+                return Err(Denied::Never(Never::NotEnabled(dimension)));
+            }
+            match ledger.peek(now, amount) {
+                Ok(()) => {}
+                Err(Refusal::Until(until)) => {
+                    let open = self.flights.sum(now, dimension);
+                    let earliest = ledger.earliest(now, amount, open);
+                    verdict.wait(until, Cause::Limit(dimension), earliest);
+                }
+                Err(Refusal::Never) => {
+                    let burst = ledger.bucket().map_or(0, |bucket| bucket.burst());
+                    return Err(Denied::Never(Never::ExceedsBurst {
+                        dimension,
+                        cost: amount,
+                        burst,
+                    }));
+                }
+            }
+        }
+        if let Err(Refusal::Until(until)) = self.pause.peek(now) {
+            verdict.wait(until, Cause::Pause, until);
+        }
+        if let Some(until) = self.cap.and_then(|cap| self.flights.below(now, cap)) {
+            verdict.wait(until, Cause::InFlight, now);
+        }
+        if let Some(until) = self.slow_start.bound(now) {
+            verdict.wait(until, Cause::Confirmation, now);
+        }
+        verdict.end()
     }
-    pub(crate) fn check(&self, _now: Instant, _cost: &Cost) -> Result<(), Denied> {
-        Ok(())
+
+    /// Charges for what [`check`](Self::check) let pass.
+    pub(crate) fn admit(&mut self, now: Instant, cost: &Cost) -> Permit {
+        let mut entries = [Entry::default(); Dimension::COUNT];
+        let places = entries.iter_mut().zip(&mut self.ledgers);
+        for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
+            let open = if ledger.is_late() {
+                self.flights.sum(now, dimension)
+            } else {
+                0
+            };
+            *entry = ledger.charge(now, cost.get(dimension), open);
+        }
+        let number = self.admitted;
+        self.admitted = number.wrapping_add(1);
+        Permit {
+            number,
+            sent: now,
+            slice: self.flights.take(now, cost),
+            young: Some(self.slow_start.take(now)),
+            cost: *cost,
+            refunded: false,
+            entries,
+        }
     }
-    pub(crate) fn admit(&mut self, _now: Instant, cost: &Cost) -> Permit {
-        Permit { cost: *cost }
+
+    /// Its request took nothing: gives all back but the place in flight.
+    pub(crate) fn refund_permit(&mut self, permit: &mut Permit) {
+        self.flights.forget(permit.slice, permit.charges());
+        permit.refunded = true;
+        let mut lifted = false;
+        for (entry, ledger) in permit.entries.iter_mut().zip(&mut self.ledgers) {
+            lifted |= ledger.refund(entry);
+        }
+        if lifted {
+            self.open_up();
+        }
     }
-    pub(crate) fn refund_permit(&mut self, _now: Instant, permit: &mut Permit) {
-        permit.cost = Cost::ZERO;
+
+    pub(crate) fn observe_inside(
+        &mut self,
+        now: Instant,
+        permit: Option<&Permit>,
+        hints: &ServerHints,
+    ) {
+        let mut loosened = false;
+        for meter in self.meters(hints) {
+            let place = meter.dimension.index();
+            let open = self.flights.sum(now, meter.dimension);
+            let Some(ledger) = self.ledgers.get_mut(place) else {
+                continue;
+            };
+            let seen = permit.and_then(|permit| {
+                permit.entries.get(place).map(|entry| Seen {
+                    number: permit.number,
+                    sent: permit.sent,
+                    entry,
+                })
+            });
+            loosened |= ledger.observe(now, seen, meter, open, self.learns);
+        }
+        if loosened {
+            self.open_up();
+        }
     }
-    pub(crate) fn observe_inside(&mut self, _now: Instant, _p: Option<&Permit>, _h: &ServerHints) {}
+
+    /// An attempt came to an end of this class, or began to be answered well.
     pub(crate) fn report_inside(
         &mut self,
-        _now: Instant,
-        _permit: Option<&Permit>,
-        _class: Class,
-        _wait: Option<Duration>,
+        now: Instant,
+        permit: &mut Permit,
+        class: Class,
+        told: Told<'_>,
     ) {
+        let young = permit.young.take();
+        match class {
+            Class::Throttled => {
+                if let Some(mark) = young {
+                    self.slow_start.refused(now, mark);
+                }
+                if let Some(wait) = told.wait {
+                    self.throttled(now, permit, wait, told.hints);
+                }
+            }
+            Class::Exhausted => {
+                self.closed = Some(Closed { until: None });
+                self.open_up();
+            }
+            _ => {
+                if young.is_some_and(|mark| self.slow_start.heard(now, mark)) {
+                    self.open_up();
+                }
+            }
+        }
     }
-    pub(crate) fn learn_usage(&mut self, _request: &Request, _usage: &Usage) {}
-    pub(crate) fn settle_inside(&mut self, _now: Instant, _permit: Permit, _actual: Option<Cost>) {
-        self.opened = self.opened.wrapping_add(1);
+
+    pub(crate) fn learn_usage(&mut self, request: &Request, usage: &Usage) {
+        self.forecast.learn(request, usage);
     }
+
+    pub(crate) fn settle_inside(&mut self, now: Instant, mut permit: Permit, actual: Option<Cost>) {
+        if !self.flights.give_back(now, permit.slice, permit.charges()) {
+            return;
+        }
+        let mut loosened = self.cap.is_some();
+        if let Some(mark) = permit.young {
+            loosened |= self.slow_start.heard(now, mark);
+        }
+        if let Some(actual) = actual {
+            let places = permit.entries.iter_mut().zip(&mut self.ledgers);
+            for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
+                loosened |= ledger.settle(now, permit.number, entry, actual.get(dimension));
+            }
+        }
+        if loosened {
+            self.open_up();
+        }
+    }
+
     pub(crate) fn expiry_after(&self, sent: Instant, now: Instant) -> Instant {
-        sent.max(now).saturating_add(Duration::from_secs(600))
+        let expiry = self.flights.expiry(sent);
+        if expiry > now {
+            expiry
+        } else {
+            self.flights.expiry(now)
+        }
     }
-    pub(crate) fn knows_limit(&self, _meter: &Meter) -> bool {
-        false
+
+    pub(crate) fn knows_limit(&self, meter: &Meter) -> bool {
+        self.ledgers
+            .get(meter.dimension.index())
+            .is_some_and(|ledger| ledger.knows(meter))
+    }
+
+    /// The meters that are this pool's. The Claude API shows sums of input and
+    /// output beside the two: those are no limit of their own.
+    fn meters<'a>(&self, hints: &'a ServerHints) -> impl Iterator<Item = &'a Meter> + use<'a> {
+        let family = self.family;
+        let split = hints.meters.get(family, Dimension::InputTokens).is_some()
+            || hints.meters.get(family, Dimension::OutputTokens).is_some();
+        hints.meters.iter().filter(move |meter| {
+            meter.family == family && !(split && meter.dimension == Dimension::TotalTokens)
+        })
+    }
+
+    /// The server refused a request and wants it to wait. Blames the dimensions
+    /// that its head shows to be short of what was asked; where there is none
+    /// the pool stops.
+    fn throttled(
+        &mut self,
+        now: Instant,
+        permit: &Permit,
+        wait: Duration,
+        hints: Option<&ServerHints>,
+    ) {
+        let mut blamed = false;
+        if let Some(hints) = hints {
+            for meter in self.meters(hints) {
+                let amount = permit.cost.get(meter.dimension);
+                let short = meter.remaining.is_some_and(|left| {
+                    left.at_least() < i64::try_from(amount).unwrap_or(i64::MAX)
+                });
+                if amount == 0 || !short {
+                    continue;
+                }
+                if let Some(ledger) = self.ledgers.get_mut(meter.dimension.index()) {
+                    ledger.refused(now, amount, wait);
+                    blamed = true;
+                }
+            }
+        }
+        if !blamed {
+            self.pause.until(now.saturating_add(wait));
+        }
+    }
+}
+
+/// The latest of several waits, and the latest of their earliest ends.
+struct Verdict {
+    now: Instant,
+    wait: Option<Wait>,
+    earliest: Instant,
+}
+
+impl Verdict {
+    const fn new(now: Instant) -> Self {
+        Self {
+            now,
+            wait: None,
+            earliest: now,
+        }
+    }
+
+    fn wait(&mut self, until: Instant, cause: Cause, earliest: Instant) {
+        // Later than now in any case, but at the end of the clock.
+        let soonest = Instant::from_nanos(self.now.as_nanos().saturating_add(1));
+        let until = until.max(soonest);
+        if self.wait.is_none_or(|wait| wait.until < until) {
+            self.wait = Some(Wait { until, cause });
+        }
+        self.earliest = self.earliest.max(earliest);
+    }
+
+    fn end(self) -> Result<(), Denied> {
+        match self.wait {
+            None => Ok(()),
+            Some(wait) => Err(Denied::Until {
+                wait,
+                earliest: self.earliest,
+            }),
+        }
     }
 }

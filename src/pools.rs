@@ -1,7 +1,5 @@
 //! What a call can be handled with: one [`Limiter`], or two at once.
 
-use core::time::Duration;
-
 use crate::{
     decision::{Class, Denied, Wait},
     hints::ServerHints,
@@ -12,7 +10,7 @@ use crate::{
     units::Cost,
 };
 
-pub(crate) use sealed::Permits;
+pub(crate) use sealed::{Permits, Told};
 
 /// One [`Limiter`], or `[&mut inner, &mut outer]`: two that a request must pass
 /// at once, both or neither, as the Claude API's workspace and organisation.
@@ -51,9 +49,9 @@ impl sealed::Sealed for Limiter {
         Ok(Permits([Some(self.admit(now, &cost)), None]))
     }
 
-    fn refund(&mut self, now: Instant, permits: &mut Permits) {
+    fn refund(&mut self, permits: &mut Permits) {
         if let Some(permit) = permits.inner_mut() {
-            self.refund_permit(now, permit);
+            self.refund_permit(permit);
         }
     }
 
@@ -61,14 +59,10 @@ impl sealed::Sealed for Limiter {
         self.observe_inside(now, permits.inner(), hints);
     }
 
-    fn report(
-        &mut self,
-        now: Instant,
-        permits: &Permits,
-        class: Class,
-        server_wait: Option<Duration>,
-    ) {
-        self.report_inside(now, permits.inner(), class, server_wait);
+    fn report(&mut self, now: Instant, permits: &mut Permits, class: Class, told: Told<'_>) {
+        if let Some(permit) = permits.inner_mut() {
+            self.report_inside(now, permit, class, told);
+        }
     }
 
     fn learn(&mut self, request: &Request, usage: &Usage) {
@@ -132,14 +126,13 @@ impl sealed::Sealed for [&mut Limiter; 2] {
         ]))
     }
 
-    fn refund(&mut self, now: Instant, permits: &mut Permits) {
+    fn refund(&mut self, permits: &mut Permits) {
         let [inner, outer] = self;
-        let there = outer.clock().latest();
         if let Some(permit) = permits.inner_mut() {
-            inner.refund_permit(now, permit);
+            inner.refund_permit(permit);
         }
         if let Some(permit) = permits.outer_mut() {
-            outer.refund_permit(there, permit);
+            outer.refund_permit(permit);
         }
     }
 
@@ -152,17 +145,15 @@ impl sealed::Sealed for [&mut Limiter; 2] {
         outer.observe_inside(there, permits.outer(), &theirs);
     }
 
-    fn report(
-        &mut self,
-        now: Instant,
-        permits: &Permits,
-        class: Class,
-        server_wait: Option<Duration>,
-    ) {
+    fn report(&mut self, now: Instant, permits: &mut Permits, class: Class, told: Told<'_>) {
         let [inner, outer] = self;
         let there = outer.clock().latest();
-        inner.report_inside(now, permits.inner(), class, server_wait);
-        outer.report_inside(there, permits.outer(), class, server_wait);
+        if let Some(permit) = permits.inner_mut() {
+            inner.report_inside(now, permit, class, told);
+        }
+        if let Some(permit) = permits.outer_mut() {
+            outer.report_inside(there, permit, class, told);
+        }
     }
 
     fn learn(&mut self, request: &Request, usage: &Usage) {
@@ -236,7 +227,16 @@ fn translate(denied: Denied, from: &Limiter, to: &Limiter) -> Denied {
 
 #[expect(unnameable_types, reason = "the seal of `Pools`")]
 pub(crate) mod sealed {
+    use core::time::Duration;
+
     use super::*;
+
+    /// What the end of an attempt told besides its class.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Told<'a> {
+        pub(crate) wait: Option<Duration>,
+        pub(crate) hints: Option<&'a ServerHints>,
+    }
 
     /// The permits of one attempt, one for each pool.
     #[derive(Debug)]
@@ -275,15 +275,9 @@ pub(crate) mod sealed {
         fn policy(&self) -> &RetryPolicy;
         fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied>;
         fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied>;
-        fn refund(&mut self, now: Instant, permits: &mut Permits);
+        fn refund(&mut self, permits: &mut Permits);
         fn observe_permits(&mut self, now: Instant, permits: &Permits, hints: &ServerHints);
-        fn report(
-            &mut self,
-            now: Instant,
-            permits: &Permits,
-            class: Class,
-            server_wait: Option<Duration>,
-        );
+        fn report(&mut self, now: Instant, permits: &mut Permits, class: Class, told: Told<'_>);
         fn learn(&mut self, request: &Request, usage: &Usage);
         fn settle_permits(&mut self, now: Instant, permits: Permits, actual: Option<Cost>);
         /// When a permit taken at `sent` expires, later than `now`.

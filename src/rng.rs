@@ -27,7 +27,6 @@ impl Rng {
     /// rejection: a bias below `most` / 2^64 does not matter to jitter.
     #[expect(
         clippy::arithmetic_side_effects,
-        clippy::cast_possible_truncation,
         reason = "u64 times (u64 + 1) fits a u128, and its upper half a u64"
     )]
     pub(crate) const fn up_to(&mut self, most: u64) -> u64 {

@@ -100,6 +100,24 @@ impl Cost {
         self.0[dimension.index()]
     }
 
+    /// The sum, dimension by dimension; saturating.
+    #[must_use]
+    pub fn saturating_add(mut self, other: &Self) -> Self {
+        for (here, there) in self.0.iter_mut().zip(other.0) {
+            *here = here.saturating_add(there);
+        }
+        self
+    }
+
+    /// The difference, dimension by dimension; never below 0.
+    #[must_use]
+    pub fn saturating_sub(mut self, other: &Self) -> Self {
+        for (here, there) in self.0.iter_mut().zip(other.0) {
+            *here = here.saturating_sub(there);
+        }
+        self
+    }
+
     /// The dimensions that it takes something of.
     pub fn iter(&self) -> impl Iterator<Item = (Dimension, u64)> + '_ {
         Dimension::ALL
@@ -148,8 +166,8 @@ impl Rate {
         let period = nanos(period);
         let common = gcd(count, period);
         Ok(Self {
-            count: count.wrapping_div(common),
-            period: period.wrapping_div(common),
+            count: divide(count, common),
+            period: divide(period, common),
         })
     }
 
@@ -202,10 +220,18 @@ impl Rate {
 
 /// Greatest common divisor, by Euclid. Not zero where either is not.
 const fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a.wrapping_rem(b));
+    while let Some(rest) = a.checked_rem(b) {
+        (a, b) = (b, rest);
     }
     a
+}
+
+/// `a / b`; a divisor of 0, which [`gcd`] never gives, leaves `a`.
+const fn divide(a: u64, b: u64) -> u64 {
+    match a.checked_div(b) {
+        Some(quotient) => quotient,
+        None => a,
+    }
 }
 
 #[cfg(test)]

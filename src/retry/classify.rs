@@ -38,8 +38,8 @@ pub fn classify(
     should_retry: Option<bool>,
     phase: Phase,
 ) -> Class {
-    if is_exhausted(status, &error) {
-        return Class::Exhausted;
+    if let Some(class) = by_account(status, &error) {
+        return class;
     }
     let by_words = by_kind(error.kind, error.message);
     if phase == Phase::Stream {
@@ -50,7 +50,9 @@ pub fn classify(
         // A 200 is a success unless the caller read an error out of its body.
         return match (error.kind, error.code) {
             ("", "") => Class::Success,
-            (_, code) => by_words.or(by_code(code)).unwrap_or(Class::Transient),
+            (_, code) => by_words
+                .or_else(|| by_code(code))
+                .unwrap_or(Class::Transient),
         };
     }
     let class = match by_words {
@@ -96,14 +98,15 @@ fn by_code(code: &str) -> Option<Class> {
 }
 
 /// Refusals that no wait mends, under whatever status they come.
-fn is_exhausted(status: u16, error: &ErrorDetails<'_>) -> bool {
-    const MESSAGES: [&str; 4] = [
+fn by_account(status: u16, error: &ErrorDetails<'_>) -> Option<Class> {
+    const SPENT: [&str; 2] = [
         "You have reached your specified API usage limits",
         "You have reached your specified workspace API usage limits",
-        "Extra usage is required",
-        "Usage credits are required",
     ];
-    status == 402
+    const NOT_ENTITLED: [&str; 2] = ["Extra usage is required", "Usage credits are required"];
+    let begins = |starts: &[&str]| starts.iter().any(|start| error.message.starts_with(start));
+
+    let spent = status == 402
         || error.kind == "billing_error"
         || matches!(
             error.code,
@@ -112,9 +115,11 @@ fn is_exhausted(status: u16, error: &ErrorDetails<'_>) -> bool {
                 | "org_spend_cap_reached"
                 | "insufficient_quota"
         )
-        || MESSAGES
-            .iter()
-            .any(|start| error.message.starts_with(start))
+        || begins(&SPENT);
+    if spent {
+        return Some(Class::Exhausted);
+    }
+    begins(&NOT_ENTITLED).then_some(Class::NotEntitled)
 }
 
 #[cfg(test)]
@@ -132,7 +137,7 @@ mod tests {
         Class,
     );
 
-    use Class::{CallerError, Exhausted, Overloaded, Success, Throttled, Transient};
+    use Class::{CallerError, Exhausted, NotEntitled, Overloaded, Success, Throttled, Transient};
     use Phase::{Head, Stream};
 
     const ROWS: &[Row] = &[
@@ -199,7 +204,7 @@ mod tests {
             "Extra usage is required for long context requests.",
             None,
             Head,
-            Exhausted,
+            NotEntitled,
         ),
         (
             500,

@@ -5,3 +5,5 @@
 )]
 
 mod shape;
+mod stories;
+mod story;

@@ -1,0 +1,14 @@
+//! What keeps a limiter true to its server: one small machine a file, in
+//! integers, without allocation.
+//!
+//! In come charges, settlements and what response heads show; out go levels,
+//! forecasts and how many may be sent before the server is heard. Nothing here
+//! decides alone: the limiter asks all of them.
+
+mod forecast;
+mod ledger;
+mod slow_start;
+
+pub(crate) use forecast::Forecast;
+pub(crate) use ledger::{Entry, Ledger, Seen};
+pub(crate) use slow_start::SlowStart;

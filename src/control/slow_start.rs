@@ -1,0 +1,150 @@
+//! How many may be sent before the server is heard.
+
+use core::time::Duration;
+
+use crate::{limit::Flights, time::Instant, units::Cost};
+
+/// Slow start: a few at first, one more for each that the server did not
+/// refuse.
+///
+/// Refusals and errors come back in a network round trip, long before answers
+/// do. So a request counts as admitted when its head is good, or when it has
+/// met with silence for twice that time; only younger ones are bounded, and the
+/// length of answers does not slow the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SlowStart {
+    /// Sent less than [`SILENCE`] ago and not heard of.
+    young: Flights,
+    /// All that were ever sent and not refused.
+    sent: i64,
+    /// The bound is this and all that are no longer young: `base + sent - young`.
+    base: i64,
+    /// At the start, and after a cut, at least so many.
+    first: u32,
+    /// When it was last cut.
+    cut: Option<Instant>,
+}
+
+/// Twice the time in which a refusal comes back, where nothing is known of it
+/// yet.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// A burst of refusals is one piece of news.
+const BETWEEN_CUTS: Duration = Duration::from_secs(1);
+
+impl SlowStart {
+    pub(crate) const fn new(first: u32) -> Self {
+        Self {
+            young: Flights::over(SILENCE),
+            sent: 0,
+            base: first as i64,
+            first,
+            cut: None,
+        }
+    }
+
+    /// `None` where one more may be sent, else the instant from which it may if
+    /// nothing is heard.
+    pub(crate) fn bound(&self, now: Instant) -> Option<Instant> {
+        // young < base + sent - young, where only young depends on time.
+        let total = self.base.saturating_add(self.sent).max(1);
+        let cap = total.saturating_add(1).checked_div(2).unwrap_or(1);
+        self.young
+            .below(now, u32::try_from(cap).unwrap_or(u32::MAX))
+    }
+
+    /// One is sent. Gives what [`heard`](Self::heard) wants to know of it.
+    pub(crate) fn take(&mut self, now: Instant) -> u64 {
+        self.sent = self.sent.saturating_add(1);
+        self.young.take(now, &Cost::ZERO)
+    }
+
+    /// The server answered one. True where the bound was looser for it.
+    pub(crate) fn heard(&mut self, now: Instant, mark: u64) -> bool {
+        self.young.give_back(now, mark, &Cost::ZERO)
+    }
+
+    /// The server refused one.
+    pub(crate) fn refused(&mut self, now: Instant, mark: u64) {
+        let _was_young = self.young.give_back(now, mark, &Cost::ZERO);
+        self.sent = self.sent.saturating_sub(1);
+        let recent = |at: Instant| now.saturating_duration_since(at) < BETWEEN_CUTS;
+        if self.cut.is_some_and(recent) {
+            return;
+        }
+        self.cut = Some(now);
+        let young = i64::from(self.young.count(now));
+        let survived = self.sent.saturating_sub(young);
+        let bound = young
+            .checked_div(2)
+            .unwrap_or_default()
+            .max(i64::from(self.first));
+        self.base = bound.saturating_sub(survived);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send_all(start: &mut SlowStart, now: Instant) -> std::vec::Vec<u64> {
+        let mut marks = std::vec::Vec::new();
+        while start.bound(now).is_none() && marks.len() < 1_000 {
+            marks.push(start.take(now));
+        }
+        marks
+    }
+
+    #[test]
+    fn it_doubles_with_each_round_of_good_heads() {
+        let mut start = SlowStart::new(2);
+        let mut now = Instant::ZERO;
+        let mut rounds = std::vec::Vec::new();
+        for _ in 0..5 {
+            let marks = send_all(&mut start, now);
+            rounds.push(marks.len());
+            now = now.saturating_add(Duration::from_millis(50));
+            for mark in marks {
+                assert!(start.heard(now, mark));
+            }
+        }
+        assert_eq!(rounds, [2, 4, 8, 16, 32]);
+    }
+
+    #[test]
+    fn silence_counts_as_admitted() {
+        let mut start = SlowStart::new(2);
+        assert_eq!(send_all(&mut start, Instant::ZERO).len(), 2);
+        let until = start.bound(Instant::ZERO).unwrap();
+        assert!(until >= Instant::from_millis(300));
+        assert!(
+            start
+                .bound(Instant::from_nanos(until.as_nanos() - 1))
+                .is_some()
+        );
+        assert_eq!(send_all(&mut start, until).len(), 4);
+    }
+
+    #[test]
+    fn a_burst_of_refusals_cuts_once() {
+        let mut start = SlowStart::new(2);
+        let mut now = Instant::ZERO;
+        for _ in 0..6 {
+            for mark in send_all(&mut start, now) {
+                start.heard(now, mark);
+            }
+            now = now.saturating_add(Duration::from_millis(50));
+        }
+        let marks = send_all(&mut start, now);
+        assert_eq!(marks.len(), 128);
+        let mut refused = marks.into_iter();
+        start.refused(now, refused.next().unwrap());
+        assert!(start.bound(now).is_some(), "127 are out, and 63 may be");
+        for mark in refused.by_ref().take(64) {
+            start.refused(now, mark);
+        }
+        assert!(start.bound(now).is_some(), "63 are out");
+        start.refused(now, refused.next().unwrap());
+        assert!(start.bound(now).is_none());
+    }
+}

@@ -1,0 +1,315 @@
+//! The in-flight cap: so many at once, and no more.
+//!
+//! Whoever holds a place may vanish without giving it back, so places expire.
+//! They expire in constant space: time is cut into slices of an eighth of the
+//! lifetime, the places taken in one slice are one count, and that count
+//! expires at once, between one and one and an eighth lifetimes after they were
+//! taken. Giving back an expired place does nothing.
+
+use core::time::Duration;
+
+use crate::{
+    error::ConfigError,
+    limit::Refusal,
+    time::{Instant, nanos},
+    units::{Cost, Dimension},
+};
+
+/// A cap on how many are under way at once.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{InFlight, Instant, Refusal};
+///
+/// let mut cap = InFlight::new(2, Duration::from_secs(600))?;
+/// let now = Instant::ZERO;
+/// let first = cap.try_acquire(now).unwrap();
+/// let second = cap.try_acquire(now).unwrap();
+/// assert!(matches!(cap.try_acquire(now), Err(Refusal::Until(_))));
+/// cap.release(now, first);
+/// assert!(cap.try_acquire(now).is_ok());
+/// # drop(second);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InFlight {
+    cap: u32,
+    flights: Flights,
+    /// The latest instant seen: places are taken in the order of time.
+    latest: Instant,
+}
+
+/// A place under an [`InFlight`] cap.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use = "a place that is not released is taken until it expires"]
+pub struct Slot {
+    slice: u64,
+}
+
+impl InFlight {
+    /// At most `cap` at once; a place that is not given back is free again
+    /// after `lifetime`, at most an eighth of it later.
+    ///
+    /// # Errors
+    /// Where `cap` is 0, or `lifetime` shorter than a millisecond.
+    pub const fn new(cap: u32, lifetime: Duration) -> Result<Self, ConfigError> {
+        if cap == 0 {
+            return Err(ConfigError::ZeroInFlight);
+        }
+        match Flights::new(lifetime) {
+            Ok(flights) => Ok(Self {
+                cap,
+                flights,
+                latest: Instant::ZERO,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is a place at `now`.
+    ///
+    /// # Errors
+    /// [`Refusal::Until`] the instant at which enough places expire.
+    pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
+        match self.flights.below(now.max(self.latest), self.cap) {
+            None => Ok(()),
+            Some(until) => Err(Refusal::Until(until)),
+        }
+    }
+
+    /// Takes a place at `now`.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek).
+    pub fn try_acquire(&mut self, now: Instant) -> Result<Slot, Refusal> {
+        self.peek(now)?;
+        self.latest = self.latest.max(now);
+        Ok(Slot {
+            slice: self.flights.take(self.latest, &Cost::ZERO),
+        })
+    }
+
+    /// Gives a place back.
+    pub fn release(&mut self, now: Instant, slot: Slot) {
+        self.latest = self.latest.max(now);
+        let _still_held = self.flights.give_back(self.latest, slot.slice, &Cost::ZERO);
+    }
+
+    /// How many places are taken at `now`.
+    pub fn taken(&self, now: Instant) -> u32 {
+        self.flights.count(now.max(self.latest))
+    }
+}
+
+/// How many flights there are, and what was charged for them, by slices of
+/// time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Flights {
+    /// Nanoseconds of a slice, at least 1.
+    slice: u64,
+    /// The newest slice: most questions are about it, and spare a division.
+    newest: u64,
+    slices: [Slice; SLICES],
+}
+
+/// Those that live, and the one that is being filled.
+const SLICES: usize = 9;
+
+/// How many slices a lifetime is cut into.
+const LIVE: u64 = 8;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Slice {
+    /// Its number since the origin.
+    number: u64,
+    count: u32,
+    sums: Cost,
+}
+
+impl Slice {
+    const EMPTY: Self = Self {
+        number: 0,
+        count: 0,
+        sums: Cost::ZERO,
+    };
+}
+
+impl Flights {
+    pub(crate) const fn new(lifetime: Duration) -> Result<Self, ConfigError> {
+        if lifetime.as_millis() == 0 {
+            return Err(ConfigError::LifetimeTooShort);
+        }
+        Ok(Self::over(lifetime))
+    }
+
+    /// As [`new`](Self::new), for a lifetime that is known to be long enough.
+    pub(crate) const fn over(lifetime: Duration) -> Self {
+        Self {
+            slice: nanos(lifetime).div_ceil(LIVE),
+            newest: 0,
+            slices: [Slice::EMPTY; SLICES],
+        }
+    }
+
+    /// Counts one taken at `now`; gives the number of its slice.
+    pub(crate) fn take(&mut self, now: Instant, cost: &Cost) -> u64 {
+        let number = self.number(now);
+        self.newest = number;
+        if let Some(slice) = self.slice_mut(number) {
+            if slice.number != number {
+                *slice = Slice {
+                    number,
+                    ..Slice::EMPTY
+                };
+            }
+            slice.count = slice.count.saturating_add(1);
+            slice.sums = slice.sums.saturating_add(cost);
+        }
+        number
+    }
+
+    /// Forgets one of slice `number`. False where it has expired.
+    pub(crate) fn give_back(&mut self, now: Instant, number: u64, cost: &Cost) -> bool {
+        if !is_live(number, self.number(now)) {
+            return false;
+        }
+        match self.slice_mut(number) {
+            Some(slice) if slice.number == number && slice.count > 0 => {
+                slice.count = slice.count.saturating_sub(1);
+                slice.sums = slice.sums.saturating_sub(cost);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets what was charged for one of slice `number`, but not the one.
+    pub(crate) fn forget(&mut self, number: u64, charges: &Cost) {
+        if let Some(slice) = self.slice_mut(number).filter(|s| s.number == number) {
+            slice.sums = slice.sums.saturating_sub(charges);
+        }
+    }
+
+    /// How many there are at `now`.
+    pub(crate) fn count(&self, now: Instant) -> u32 {
+        self.live(now)
+            .fold(0, |sum, slice| sum.saturating_add(slice.count))
+    }
+
+    /// What was charged of `dimension` for those that there are at `now`.
+    pub(crate) fn sum(&self, now: Instant, dimension: Dimension) -> u64 {
+        self.live(now).fold(0, |sum, slice| {
+            sum.saturating_add(slice.sums.get(dimension))
+        })
+    }
+
+    /// `None` where there are fewer than `cap` at `now`, else the instant at
+    /// which enough have expired.
+    pub(crate) fn below(&self, now: Instant, cap: u32) -> Option<Instant> {
+        let mut count = self.count(now);
+        let mut until = None;
+        while count >= cap {
+            // The oldest that has not been counted off yet.
+            let after = until.map(|(number, _)| number);
+            let next = self
+                .live(now)
+                .filter(|s| s.count > 0 && after.is_none_or(|after| s.number > after))
+                .min_by_key(|s| s.number)?;
+            count = count.saturating_sub(next.count);
+            until = Some((next.number, self.expiry_of(next.number)));
+        }
+        until.map(|(_, at)| at)
+    }
+
+    /// When one taken at `taken` expires.
+    pub(crate) const fn expiry(&self, taken: Instant) -> Instant {
+        self.expiry_of(self.number(taken))
+    }
+
+    fn live(&self, now: Instant) -> impl Iterator<Item = &Slice> {
+        let current = self.number(now);
+        self.slices
+            .iter()
+            .filter(move |slice| is_live(slice.number, current))
+    }
+
+    const fn number(&self, at: Instant) -> u64 {
+        let into_newest = at
+            .as_nanos()
+            .wrapping_sub(self.newest.wrapping_mul(self.slice));
+        if into_newest < self.slice {
+            return self.newest;
+        }
+        match at.as_nanos().checked_div(self.slice) {
+            Some(number) => number,
+            None => 0,
+        }
+    }
+
+    const fn expiry_of(&self, number: u64) -> Instant {
+        Instant::from_nanos(
+            self.slice
+                .saturating_mul(number.saturating_add(SLICES as u64)),
+        )
+    }
+
+    fn slice_mut(&mut self, number: u64) -> Option<&mut Slice> {
+        let place = number
+            .checked_rem(SLICES as u64)
+            .and_then(|place| usize::try_from(place).ok())
+            .unwrap_or_default();
+        self.slices.get_mut(place)
+    }
+}
+
+/// Whether slice `number` is at most eight before the current one.
+const fn is_live(number: u64, current: u64) -> bool {
+    current.saturating_sub(number) <= LIVE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFETIME: Duration = Duration::from_secs(8);
+
+    #[test]
+    fn a_place_that_is_not_given_back_expires() {
+        let mut cap = InFlight::new(1, LIFETIME).unwrap();
+        let lost = cap.try_acquire(Instant::from_millis(500)).unwrap();
+        let Err(Refusal::Until(until)) = cap.try_acquire(Instant::from_secs(1)) else {
+            panic!("there is no place");
+        };
+        assert_eq!(until, Instant::from_secs(9));
+        let early = Instant::from_nanos(until.as_nanos() - 1);
+        assert!(cap.peek(early).is_err());
+        let _held = cap.try_acquire(until).unwrap();
+        cap.release(until, lost);
+        assert_eq!(
+            cap.taken(until),
+            1,
+            "giving back an expired place does nothing"
+        );
+    }
+
+    #[test]
+    fn enough_places_must_expire() {
+        let mut flights = Flights::new(LIFETIME).unwrap();
+        for second in 0..3 {
+            flights.take(Instant::from_secs(second), &Cost::ZERO);
+        }
+        let now = Instant::from_secs(3);
+        assert_eq!(flights.below(now, 4), None);
+        assert_eq!(flights.below(now, 3), Some(Instant::from_secs(9)));
+        assert_eq!(flights.below(now, 1), Some(Instant::from_secs(11)));
+    }
+
+    #[test]
+    fn a_lifetime_of_nothing_and_a_cap_of_nothing_are_refused() {
+        assert_eq!(InFlight::new(0, LIFETIME), Err(ConfigError::ZeroInFlight));
+        assert_eq!(
+            InFlight::new(1, Duration::from_micros(999)),
+            Err(ConfigError::LifetimeTooShort)
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! What calls do, one behaviour a story. How they are told: `story.rs`.
+
+use crate::story::tell;
+
+#[test]
+fn a_429_with_retry_after_505() {
+    tell(
+        "
+        0s      a submitted                  -> send 1
+        0.2s    a 429 retry-after=505        -> wait 505.2s..506.2s retry-after
+        60s     a woken                      -> wait 505.2s..506.2s retry-after
+        # The pool is stopped too, nothing being known of its meters.
+        61s     b submitted                  -> wait 505.2s a pause
+        506.2s  a woken                      -> send 2
+        507s    a 200                        -> deliver
+        509s    a finished in=10 out=20      -> deliver
+        ",
+    );
+}
+
+#[test]
+fn a_429_on_input_while_requests_are_full() {
+    tell(
+        "
+        request a in=7000  out=10
+        request b in=7000  out=10
+        request c in=1000  out=10
+        0s    a submitted                                          -> send 1
+        0.2s  a 429 retry-after=16 requests=50:50 input=30000:0    -> wait 16.2s..17.2s retry-after
+        # Who wants as much waits as long; who wants little waits for little.
+        1s    b submitted                                          -> wait 16.2s input tokens
+        1s    c submitted                                          -> send 1
+        1.5s  c 200 requests=50:49 input=30000:0                   -> deliver
+        18s   a woken                                              -> send 2
+        ",
+    );
+}
+
+#[test]
+fn a_529_three_times_then_200() {
+    tell(
+        "
+        0s   a submitted       -> send 1
+        1s   a 529             -> wait 1s..1.5s backoff
+        2s   a woken           -> send 2
+        3s   a 529             -> wait 3s..4s backoff
+        # It delays only its own call.
+        3s   b submitted       -> send 1
+        4s   a woken           -> send 3
+        5s   a 529             -> wait 5s..7s backoff
+        7s   a woken           -> send 4
+        8s   a 200             -> deliver
+        9s   a finished        -> deliver
+        ",
+    );
+}
+
+#[test]
+fn ten_failures_are_enough() {
+    let mut script = String::from("0s a submitted -> send 1\n");
+    for n in 1..10 {
+        let at = n * 10;
+        script += &format!("{at}s a lost -> wait {at}s..{}s backoff\n", at + 8);
+        script += &format!("{}s a woken -> send {}\n", at + 8, n + 1);
+    }
+    script += "100s a lost -> give-up it failed 10 times, the last time as a passing failure\n";
+    tell(&script);
+}
+
+#[test]
+fn a_deadline_that_cannot_be_met() {
+    tell(
+        "
+        limit input 60000/min burst 1000
+        window 10
+        request a in=1000 out=1
+        request b in=1000 out=1
+        request c in=1000 out=1 by=0.5s
+        0s    a submitted            -> send 1
+        0s    a 200 input=60000:0    -> deliver
+        0s    a finished in=1000     -> deliver
+        0s    c submitted            -> give-up not before 1000000000 ns because of the limit of input tokens
+        5s    c woken                -> give-up it cannot start by its deadline
+        ",
+    );
+}
+
+#[test]
+fn a_deadline_that_only_the_settling_of_others_makes_possible() {
+    tell(
+        "
+        limit output 600/min burst 100
+        window 10
+        request a in=1 out=200
+        request b in=1 out=200 by=6s
+        request c in=1 out=200 by=6s
+        0s    a submitted            -> send 1
+        # Half of 200 is forecast. It may pass at once if a costs nothing, so it waits.
+        0s    b submitted            -> wait 6s output tokens
+        1s    a 200                  -> deliver
+        5s    a finished in=1 out=1  -> deliver
+        5s    b woken                -> send 1
+        # Nobody's settling can help c: what is there is 49 of 50 at best.
+        5s    c submitted            -> send 1
+        ",
+    );
+}
+
+#[test]
+fn cancelled_while_waiting() {
+    tell(
+        "
+        limit requests 60/min burst 1
+        0s    a submitted   -> send 1
+        0s    b submitted   -> wait 1s requests
+        0.5s  b cancelled   -> give-up it was cancelled
+        # It holds nothing.
+        1s    c submitted   -> send 1
+        2s    b woken       -> give-up it was cancelled
+        ",
+    );
+}
+
+#[test]
+fn cancelled_before_the_head_costs_the_forecast() {
+    tell(
+        "
+        limit output 600/min burst 100
+        window 10
+        request a in=1 out=200
+        request b in=1 out=200
+        0s    a submitted   -> send 1
+        0s    a cancelled   -> give-up it was cancelled
+        0s    b submitted   -> wait 10s output tokens
+        ",
+    );
+}
+
+#[test]
+fn cancelled_in_mid_stream_costs_what_was_produced() {
+    tell(
+        "
+        limit output 600/min burst 100
+        window 10
+        request a in=1 out=200 profile=1
+        request b in=1 out=140
+        request c in=1 out=20
+        0s    a submitted               -> send 1
+        0s    a 200                     -> deliver
+        0s    a progress in=1 out=20    -> deliver
+        0s    a progress in=1 out=30    -> deliver
+        # Reports are cumulative: the largest wins.
+        0s    a progress in=1 out=10    -> deliver
+        0s    a cancelled               -> give-up it was cancelled
+        0s    b submitted               -> send 1
+        0s    c submitted               -> wait 1s output tokens
+        ",
+    );
+}
+
+#[test]
+fn an_error_inside_a_200_stream_before_output_was_handed_on() {
+    tell(
+        "
+        0s    a submitted                     -> send 1
+        1s    a 200                           -> deliver
+        1s    a progress in=5 out=1           -> deliver
+        2s    a in-stream overloaded_error    -> wait 2s..2.5s backoff
+        3s    a woken                         -> send 2
+        ",
+    );
+}
+
+#[test]
+fn an_error_inside_a_200_stream_after_output_was_handed_on() {
+    tell(
+        "
+        0s    a submitted                       -> send 1
+        1s    a 200                             -> deliver
+        1s    a progress in=5 out=1 handed-on   -> deliver
+        1s    a progress in=5 out=2             -> deliver
+        2s    a in-stream overloaded_error      -> give-up it ended as an overload after part of its output was handed on
+        ",
+    );
+}
+
+#[test]
+fn the_clock_goes_back_an_hour() {
+    tell(
+        "
+        limit requests 60/min burst 1
+        window 10
+        2h        a submitted  -> send 1
+        # It stands still until time has caught up.
+        1h        b submitted  -> wait 7201s requests
+        1.5h      b woken      -> wait 7201s requests
+        7201s     b woken      -> send 1
+        ",
+    );
+}
+
+#[test]
+fn the_clock_was_set_back_an_hour_and_the_limiter_is_told() {
+    tell(
+        "
+        limit requests 60/min burst 1
+        window 10
+        2h        a submitted                    -> send 1
+        2h        b submitted                    -> wait 7201s requests
+        2h        c submitted                    -> wait 7201s requests
+        1h        rebase
+        # Levels and waits stay as they are, on the new clock.
+        1h        b woken                        -> wait 3601s requests
+        3601s     b woken                        -> send 1
+        3601.1s   a 529                          -> wait 3601.1s..3601.6s backoff
+        ",
+    );
+}
+
+#[test]
+fn a_spend_cap_fails_all_at_once_and_closes_the_pool() {
+    tell(
+        "
+        0s    a submitted                                              -> send 1
+        0s    b submitted                                              -> send 1
+        1s    a 429 retry-after=5 code=enforced_spend_limit_reached    -> give-up used-up spend or credit
+        # What is in flight may still come.
+        2s    b 200                                                    -> deliver
+        2s    c submitted                                              -> give-up until it is reopened
+        ",
+    );
+}
+
+#[test]
+fn a_refund_after_refill_admits_nothing_twice() {
+    tell(
+        "
+        limit output 600/min burst 100
+        window 10
+        request a in=1 out=200 profile=1
+        request b in=1 out=200
+        request c in=1 out=20
+        0s    a submitted             -> send 1
+        0s    a 200                   -> deliver
+        # After ten seconds the bucket is full without the refund.
+        10s   b submitted             -> send 1
+        10s   a finished in=1 out=0   -> deliver
+        10s   c submitted             -> wait 11s output tokens
+        ",
+    );
+}
+
+#[test]
+fn late_events_after_the_end() {
+    tell(
+        "
+        0s    a submitted             -> send 1
+        0s    a submitted             -> wait 600s..675s the response
+        1s    a 200                   -> deliver
+        1s    a woken                 -> deliver
+        2s    a finished in=1 out=1   -> deliver
+        3s    a 429 retry-after=9     -> deliver
+        3s    a lost                  -> deliver
+        3s    a cancelled             -> deliver
+        3s    a finished in=9 out=9   -> deliver
+        # The late 429 stopped nobody.
+        3s    b submitted             -> send 1
+        4s    b 400                   -> give-up an error of the request itself
+        5s    b 200                   -> give-up an error of the request itself
+        5s    b submitted             -> give-up an error of the request itself
+        ",
+    );
+}
+
+#[test]
+fn a_permit_that_is_never_settled_expires() {
+    tell(
+        "
+        in-flight 1
+        0s      a submitted   -> send 1
+        0s      b submitted   -> wait 675s the in-flight cap
+        674.9s  b woken       -> wait 675s the in-flight cap
+        675s    b woken       -> send 1
+        # The late answer is still good, and does not free the place twice.
+        680s    a 200         -> deliver
+        681s    a finished    -> deliver
+        681s    c submitted   -> wait 1350s the in-flight cap
+        ",
+    );
+}
+
+#[test]
+fn few_are_sent_before_the_server_is_heard() {
+    tell(
+        "
+        0s      a submitted   -> send 1
+        0s      b submitted   -> send 1
+        0s      c submitted   -> wait 0.3375s the server's first answers
+        0.1s    a 200         -> deliver
+        0.1s    c woken       -> send 1
+        0.1s    d submitted   -> send 1
+        0.1s    e submitted   -> wait 0.3375s the server's first answers
+        # A round trip's silence counts as admitted.
+        0.3375s e woken       -> send 1
+        ",
+    );
+}
