@@ -10,6 +10,7 @@ mod clock;
 mod control;
 mod decision;
 mod error;
+mod headers;
 mod hints;
 mod life;
 mod limit;
@@ -26,6 +27,7 @@ pub use decision::{
     Attempt, Cause, Class, Decision, Denied, ErrorDetails, Event, Failure, GiveUp, Never, Wait,
 };
 pub use error::ConfigError;
+pub use headers::{Field, HeaderParser, HttpDate, Rfc3339, parse_http_date, parse_rfc3339};
 pub use hints::{
     Dialect, Family, Meter, Meters, Problems, Remaining, Reset, ResetGiven, ServerHints,
 };

@@ -1,0 +1,4 @@
+//! What each target checks, as plain functions. The crate's own tests include
+//! the same files and run them over the seeds.
+
+pub mod header_set;

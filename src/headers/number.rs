@@ -1,0 +1,179 @@
+//! Numbers as header values write them: plain ASCII digits and nothing else.
+
+use core::time::Duration;
+
+/// Two digits.
+pub(super) fn two(digits: [u8; 2]) -> Option<u32> {
+    let [tens, ones] = digits;
+    digit(tens)?.checked_mul(10)?.checked_add(digit(ones)?)
+}
+
+/// Four digits.
+pub(super) fn four(digits: [u8; 4]) -> Option<u32> {
+    let [a, b, c, d] = digits;
+    two([a, b])?.checked_mul(100)?.checked_add(two([c, d])?)
+}
+
+/// `1*DIGIT`. `None` also where a `u64` does not hold it.
+pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, &byte| {
+        number.checked_mul(10)?.checked_add(u64::from(digit(byte)?))
+    })
+}
+
+/// `["-"] 1*DIGIT`. `None` also where an `i64` does not hold it.
+pub(super) fn signed(text: &[u8]) -> Option<i64> {
+    match text {
+        [b'-', magnitude @ ..] => 0_i64.checked_sub_unsigned(unsigned(magnitude)?),
+        _ => i64::try_from(unsigned(text)?).ok(),
+    }
+}
+
+/// Seconds, as `1*DIGIT ["." 1*DIGIT]`.
+///
+/// What is finer than a nanosecond is rounded up, so that nobody comes early.
+/// More than a `u64` of seconds is as many as it holds.
+pub(super) fn seconds(text: &[u8]) -> Option<Duration> {
+    let (whole, nanos) = decimal(text, 1_000_000_000)?;
+    Some(Duration::from_secs(whole).saturating_add(nanos))
+}
+
+/// Milliseconds, as [`seconds`].
+pub(super) fn millis(text: &[u8]) -> Option<Duration> {
+    let (whole, nanos) = decimal(text, 1_000_000)?;
+    Some(Duration::from_millis(whole).saturating_add(nanos))
+}
+
+/// The whole units, and the rest of a unit that has `nanos` nanoseconds.
+fn decimal(text: &[u8], nanos: u64) -> Option<(u64, Duration)> {
+    let mut parts = text.splitn(2, |&byte| byte == b'.');
+    let whole = saturating(parts.next()?)?;
+    let rest = match parts.next() {
+        Some(digits) => fraction(digits, nanos)?,
+        None => 0,
+    };
+    Some((whole, Duration::from_nanos(rest)))
+}
+
+/// `1*DIGIT`, at most what a `u64` holds.
+fn saturating(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, &byte| {
+        let ones = u64::from(digit(byte)?);
+        Some(number.saturating_mul(10).saturating_add(ones))
+    })
+}
+
+/// The digits after a point in units of which `unit`, a power of ten, make a
+/// whole; rounded up.
+fn fraction(digits: &[u8], unit: u64) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    let (mut place, mut sum, mut finer) = (unit, 0_u64, false);
+    for &byte in digits {
+        let digit = u64::from(digit(byte)?);
+        place /= 10;
+        sum = sum.saturating_add(digit.saturating_mul(place));
+        finer |= place == 0 && digit > 0;
+    }
+    Some(sum.saturating_add(u64::from(finer)))
+}
+
+const fn digit(byte: u8) -> Option<u32> {
+    match byte.wrapping_sub(b'0') {
+        digit @ 0..=9 => Some(digit as u32),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is no number in any of the forms.
+    const BAD: [&[u8]; 17] = [
+        b"",
+        b"+5",
+        b" 5",
+        b"5 ",
+        b"5 0",
+        b"1,000",
+        b"1_000",
+        b"0x10",
+        b"1e3",
+        b"inf",
+        b"nan",
+        b"5s",
+        b"-",
+        b"--5",
+        b"5-",
+        b"\xd9\xa5",
+        b"5\0",
+    ];
+
+    #[test]
+    fn whole_numbers_are_digits_within_their_range() {
+        assert_eq!(unsigned(b"0"), Some(0));
+        assert_eq!(unsigned(b"007"), Some(7));
+        assert_eq!(unsigned(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(unsigned(b"18446744073709551616"), None);
+        assert_eq!(unsigned(b"-1"), None);
+        assert_eq!(signed(b"-27689"), Some(-27_689));
+        assert_eq!(signed(b"-0"), Some(0));
+        assert_eq!(signed(b"9223372036854775807"), Some(i64::MAX));
+        assert_eq!(signed(b"9223372036854775808"), None);
+        assert_eq!(signed(b"-9223372036854775808"), Some(i64::MIN));
+        assert_eq!(signed(b"-9223372036854775809"), None);
+        for bad in BAD.into_iter().chain([&b"1.0"[..], b"1.", b".5"]) {
+            assert_eq!(unsigned(bad), None, "{bad:?}");
+            assert_eq!(signed(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn spans_are_whole_or_have_digits_on_both_sides_of_the_point() {
+        assert_eq!(seconds(b"505"), Some(Duration::from_secs(505)));
+        assert_eq!(seconds(b"1.234"), Some(Duration::from_millis(1_234)));
+        assert_eq!(seconds(b"0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(millis(b"1300"), Some(Duration::from_millis(1_300)));
+        assert_eq!(millis(b"10.5"), Some(Duration::from_micros(10_500)));
+        for bad in BAD
+            .into_iter()
+            .chain([&b"1."[..], b".5", b".", b"1.2.3", b"-1", b"1.-5"])
+        {
+            assert_eq!(seconds(bad), None, "{bad:?}");
+            assert_eq!(millis(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_finer_than_a_nanosecond_rounds_up() {
+        assert_eq!(seconds(b"0.0000000001"), Some(Duration::from_nanos(1)));
+        assert_eq!(seconds(b"0.0000000010"), Some(Duration::from_nanos(1)));
+        assert_eq!(seconds(b"0.99999999999"), Some(Duration::from_secs(1)));
+        assert_eq!(millis(b"0.0000001"), Some(Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn a_span_beyond_all_is_the_longest() {
+        let most = Duration::from_secs(u64::MAX);
+        let long = b"99999999999999999999999999999999999";
+        assert_eq!(seconds(long), Some(most));
+        assert_eq!(millis(long), Some(Duration::from_millis(u64::MAX)));
+        assert!(seconds(b"18446744073709551615.99999999999").unwrap() > most);
+    }
+
+    #[test]
+    fn fixed_digits_are_digits() {
+        assert_eq!(two(*b"09"), Some(9));
+        assert_eq!(four(*b"1994"), Some(1994));
+        assert_eq!(two(*b" 9"), None);
+        assert_eq!(four(*b"+199"), None);
+    }
+}
