@@ -65,6 +65,8 @@ pub struct Limiter {
     forecast: Forecast,
     /// How many were let pass: the number of the next.
     admitted: u64,
+    /// What bound those who were told to wait since it last moved.
+    told: Binding,
     opened: u64,
 }
 
@@ -140,6 +142,7 @@ impl Limiter {
             closed: None,
             forecast: Forecast::new(),
             admitted: 0,
+            told: Binding::NONE,
             opened: 0,
         }
     }
@@ -177,7 +180,7 @@ impl Limiter {
         let open = self.flights.sum(now, dimension);
         if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
             ledger.set_limit(now, rate, burst, open)?;
-            self.open_up();
+            self.open_up(Binding::of(Cause::Limit(dimension)));
         }
         Ok(())
     }
@@ -277,7 +280,10 @@ impl Limiter {
         let now = self.advance(now);
         match self.check(now, cost) {
             Ok(()) => Ok(self.admit(now, cost)),
-            Err(denied) => Err(self.outside(denied)),
+            Err(denied) => {
+                self.tell(&denied);
+                Err(self.outside(denied))
+            }
         }
     }
 
@@ -289,16 +295,21 @@ impl Limiter {
         self.observe_inside(now, permit, hints);
     }
 
-    /// Gives a permit back: the request took `actual`, or nobody knows what it
-    /// took (`None`) and the charge stands. One that expired does nothing.
+    /// Gives a permit back: the request took `actual`, which is
+    /// [`Cost::ZERO`] where it was never sent or was refused, or nobody knows
+    /// what it took (`None`) and the charge stands. One that expired does
+    /// nothing.
     pub fn settle(&mut self, now: Instant, permit: Permit, actual: Option<Cost>) {
         let now = self.advance(now);
         self.settle_inside(now, permit, actual);
     }
 
-    /// Moves whenever a waiter may go earlier than it was told, or has no
-    /// reason to wait any longer. A driver compares it under its lock, before
-    /// and after it reported something, and wakes its waiters if it moved.
+    /// Moves whenever one who was told to wait, by [`try_acquire`] or a
+    /// [`Call`], may go earlier than that, or has no reason to wait any longer.
+    /// A driver compares it under its lock, before
+    /// and after it reported something, and wakes all its waiters if it moved.
+    ///
+    /// [`try_acquire`]: Self::try_acquire
     pub const fn opened(&self) -> u64 {
         self.opened
     }
@@ -319,13 +330,13 @@ impl Limiter {
         self.closed = Some(Closed {
             until: until.map(|at| self.clock.inside(at)),
         });
-        self.open_up();
+        self.open_up(Binding::ALL);
     }
 
     /// Opens a pool that was closed.
     pub const fn reopen(&mut self) {
         self.closed = None;
-        self.open_up();
+        self.open_up(Binding::ALL);
     }
 
     /// How many are in flight at `now`: let pass, and neither settled nor
@@ -334,8 +345,12 @@ impl Limiter {
         self.flights.count(self.clock.peek(now))
     }
 
-    const fn open_up(&mut self) {
-        self.opened = self.opened.wrapping_add(1);
+    /// These bind less than before.
+    const fn open_up(&mut self, loosened: Binding) {
+        if self.told.meets(loosened) {
+            self.told = Binding::NONE;
+            self.opened = self.opened.wrapping_add(1);
+        }
     }
 
     /// A denial on the caller's clock.
@@ -366,6 +381,13 @@ impl Limiter {
 
     pub(crate) const fn retry_policy(&self) -> &RetryPolicy {
         &self.policy
+    }
+
+    /// Remembers that somebody waits for what binds.
+    pub(crate) const fn tell(&mut self, denied: &Denied) {
+        if let Denied::Until { wait, .. } = denied {
+            self.told = self.told.and(Binding::of(wait.cause));
+        }
     }
 
     pub(crate) fn check(&self, now: Instant, cost: &Cost) -> Result<(), Denied> {
@@ -441,13 +463,14 @@ impl Limiter {
     pub(crate) fn refund_permit(&mut self, permit: &mut Permit) {
         self.flights.forget(permit.slice, permit.charges());
         permit.refunded = true;
-        let mut lifted = false;
-        for (entry, ledger) in permit.entries.iter_mut().zip(&mut self.ledgers) {
-            lifted |= ledger.refund(entry);
+        let mut loosened = Binding::NONE;
+        let places = permit.entries.iter_mut().zip(&mut self.ledgers);
+        for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
+            if ledger.refund(entry) {
+                loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
+            }
         }
-        if lifted {
-            self.open_up();
-        }
+        self.open_up(loosened);
     }
 
     pub(crate) fn observe_inside(
@@ -456,7 +479,7 @@ impl Limiter {
         permit: Option<&Permit>,
         hints: &ServerHints,
     ) {
-        let mut loosened = false;
+        let mut loosened = Binding::NONE;
         for meter in self.meters(hints) {
             let place = meter.dimension.index();
             let open = self.flights.sum(now, meter.dimension);
@@ -470,11 +493,11 @@ impl Limiter {
                     entry,
                 })
             });
-            loosened |= ledger.observe(now, seen, meter, open, self.learns);
+            if ledger.observe(now, seen, meter, open, self.learns) {
+                loosened = loosened.and(Binding::of(Cause::Limit(meter.dimension)));
+            }
         }
-        if loosened {
-            self.open_up();
-        }
+        self.open_up(loosened);
     }
 
     /// An attempt came to an end of this class, or began to be answered well.
@@ -495,13 +518,19 @@ impl Limiter {
                     self.throttled(now, permit, wait, told.hints);
                 }
             }
-            Class::Exhausted => {
-                self.closed = Some(Closed { until: None });
-                self.open_up();
+            Class::Success => {
+                if young.is_some_and(|mark| self.slow_start.heard(now, mark)) {
+                    self.open_up(Binding::of(Cause::Confirmation));
+                }
             }
             _ => {
-                if young.is_some_and(|mark| self.slow_start.heard(now, mark)) {
-                    self.open_up();
+                if let Some(mark) = young {
+                    self.slow_start.forget(now, mark);
+                    self.open_up(Binding::of(Cause::Confirmation));
+                }
+                if class == Class::Exhausted {
+                    self.closed = Some(Closed { until: None });
+                    self.open_up(Binding::ALL);
                 }
             }
         }
@@ -515,19 +544,24 @@ impl Limiter {
         if !self.flights.give_back(now, permit.slice, permit.charges()) {
             return;
         }
-        let mut loosened = self.cap.is_some();
+        let mut loosened = Binding::of(Cause::InFlight);
         if let Some(mark) = permit.young {
-            loosened |= self.slow_start.heard(now, mark);
+            if actual == Some(Cost::ZERO) {
+                self.slow_start.forget(now, mark);
+            } else {
+                self.slow_start.heard(now, mark);
+            }
+            loosened = loosened.and(Binding::of(Cause::Confirmation));
         }
         if let Some(actual) = actual {
             let places = permit.entries.iter_mut().zip(&mut self.ledgers);
             for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
-                loosened |= ledger.settle(now, permit.number, entry, actual.get(dimension));
+                if ledger.settle(now, permit.number, entry, actual.get(dimension)) {
+                    loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
+                }
             }
         }
-        if loosened {
-            self.open_up();
-        }
+        self.open_up(loosened);
     }
 
     pub(crate) fn expiry_after(&self, sent: Instant, now: Instant) -> Instant {
@@ -585,6 +619,33 @@ impl Limiter {
         if !blamed {
             self.pause.until(now.saturating_add(wait));
         }
+    }
+}
+
+/// A set of causes that one may wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Binding(u16);
+
+impl Binding {
+    const NONE: Self = Self(0);
+    const ALL: Self = Self(u16::MAX);
+
+    const fn of(cause: Cause) -> Self {
+        Self(match cause {
+            Cause::Limit(dimension) => 1 << dimension.index(),
+            Cause::InFlight => 1 << Dimension::COUNT,
+            Cause::Confirmation => 2 << Dimension::COUNT,
+            Cause::Pause => 4 << Dimension::COUNT,
+            Cause::RetryAfter | Cause::Backoff | Cause::Response => 0,
+        })
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 

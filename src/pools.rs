@@ -45,7 +45,10 @@ impl sealed::Sealed for Limiter {
 
     fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
         let cost = self.forecast(request);
-        self.check(now, &cost)?;
+        if let Err(denied) = self.check(now, &cost) {
+            self.tell(&denied);
+            return Err(denied);
+        }
         Ok(Permits([Some(self.admit(now, &cost)), None]))
     }
 
@@ -116,10 +119,17 @@ impl sealed::Sealed for [&mut Limiter; 2] {
     }
 
     fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
-        self.peek_request(now, request)?;
         let [inner, outer] = self;
         let there = outer.clock().latest();
         let (cost, cost_there) = (inner.forecast(request), outer.forecast(request));
+        let mine = inner
+            .check(now, &cost)
+            .inspect_err(|denied| inner.tell(denied));
+        let theirs = outer
+            .check(there, &cost_there)
+            .inspect_err(|denied| outer.tell(denied))
+            .map_err(|denied| translate(denied, outer, inner));
+        both(mine, theirs)?;
         Ok(Permits([
             Some(inner.admit(now, &cost)),
             Some(outer.admit(there, &cost_there)),

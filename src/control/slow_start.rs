@@ -64,6 +64,13 @@ impl SlowStart {
         self.young.give_back(now, mark, &Cost::ZERO)
     }
 
+    /// One came to nothing, and says nothing of limits.
+    pub(crate) fn forget(&mut self, now: Instant, mark: u64) {
+        if self.young.give_back(now, mark, &Cost::ZERO) {
+            self.sent = self.sent.saturating_sub(1);
+        }
+    }
+
     /// The server refused one.
     pub(crate) fn refused(&mut self, now: Instant, mark: u64) {
         let _was_young = self.young.give_back(now, mark, &Cost::ZERO);

@@ -70,6 +70,8 @@ pub struct TokenBucket {
 pub struct Charge {
     amount: u64,
     at: Instant,
+    /// The latest instant of a charge before it.
+    before: Instant,
     /// How far the bucket was from full right after it, in units; saturating.
     owed: u64,
     /// What had been given back by then.
@@ -164,11 +166,13 @@ impl TokenBucket {
         }
         let older = self.since_full;
         self.tat = self.tat.max(here).saturating_add(tokens(self.rate, amount));
+        let before = self.last;
         self.last = self.last.max(now);
         self.since_full = older.saturating_add(amount);
         Charge {
             amount,
             at: now,
+            before,
             owed: u64::try_from(self.tat.wrapping_sub(here)).unwrap_or(u64::MAX),
             returned: self.returned,
             older,
@@ -209,6 +213,14 @@ impl TokenBucket {
         };
         self.tat = self.tat.saturating_sub(back.min(still_owed));
         self.returned = self.returned.wrapping_add(given);
+        if amount == charge.amount
+            && self.since_full == charge.older.saturating_add(amount)
+            && self.last == charge.at
+        {
+            // The newest charge, and all of it: as if it had never been.
+            self.last = charge.before;
+            self.returned = charge.returned;
+        }
         self.since_full = self.since_full.saturating_sub(amount);
         // What is left of the charge is as if it had been that much less.
         charge.amount = charge.amount.saturating_sub(amount);

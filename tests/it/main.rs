@@ -4,6 +4,11 @@
     reason = "tests are programs: they may read clocks and start threads"
 )]
 
+mod headers;
+mod props;
+mod seeds;
 mod shape;
 mod stories;
 mod story;
+#[cfg(feature = "std")]
+mod threads;

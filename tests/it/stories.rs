@@ -29,9 +29,12 @@ fn a_429_on_input_while_requests_are_full() {
         0.2s  a 429 retry-after=16 requests=50:50 input=30000:0    -> wait 16.2s..17.2s retry-after
         # Who wants as much waits as long; who wants little waits for little.
         1s    b submitted                                          -> wait 16.2s input tokens
-        1s    c submitted                                          -> send 1
-        1.5s  c 200 requests=50:49 input=30000:0                   -> deliver
-        18s   a woken                                              -> send 2
+        1s    c submitted                                          -> wait 4.2s input tokens
+        4.2s  c woken                                              -> send 1
+        4.5s  c 200 requests=50:49 input=30000:1000                -> deliver
+        # What c took, a has to wait for.
+        17s   a woken                                              -> wait 18.2s input tokens
+        18.2s a woken                                              -> send 2
         ",
     );
 }
