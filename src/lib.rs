@@ -1,6 +1,13 @@
 //! Decides when to send: a pure, no-I/O core for clients of rate-limited HTTP
 //! APIs.
 #![no_std]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::arithmetic_side_effects,
+        reason = "a test that overflows fails, as it should"
+    )
+)]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;

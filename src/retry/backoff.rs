@@ -135,7 +135,7 @@ mod tests {
             let here = plain.delay(n, seed);
             prop_assert!(here <= cap && here >= base.min(cap));
             prop_assert!(plain.delay(n.saturating_add(1), seed) >= here);
-            if n >= 1 && n < 64 {
+            if (1..64).contains(&n) {
                 let wide = base.as_nanos() << (n - 1);
                 let want = wide.min(cap.as_nanos()).min(u128::from(u64::MAX));
                 prop_assert_eq!(here.as_nanos(), want);

@@ -3,6 +3,17 @@
     clippy::disallowed_methods,
     reason = "tests are programs: they may read clocks and start threads"
 )]
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    reason = "a test that fails may panic, and tells so"
+)]
 
 mod headers;
 mod props;

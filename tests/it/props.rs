@@ -17,7 +17,7 @@ enum Op {
     /// The permit of this number is settled so.
     Settle(usize, Option<Cost>),
     /// The head of the response to this permit's request shows this.
-    Observe(usize, ServerHints),
+    Observe(usize, Box<ServerHints>),
     Advance(u64),
     Back(u64),
 }
@@ -57,7 +57,7 @@ fn ops(heads: bool) -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         6 => cost().prop_map(Op::Acquire),
         3 => (any::<usize>(), prop::option::of(cost())).prop_map(|(i, c)| Op::Settle(i, c)),
-        (if heads { 3 } else { 0 }) => (any::<usize>(), hints()).prop_map(|(i, h)| Op::Observe(i, h)),
+        (if heads { 3 } else { 0 }) => (any::<usize>(), hints()).prop_map(|(i, h)| Op::Observe(i, Box::new(h))),
         4 => (0..3_000_000_000_u64).prop_map(Op::Advance),
     ];
     prop::collection::vec(op, 1..50)
@@ -276,7 +276,7 @@ struct Step {
 enum What {
     Submitted,
     Woken,
-    Responded(u16, ServerHints, Option<u64>),
+    Responded(u16, Box<ServerHints>, Option<u64>),
     Progressed(u64, bool),
     Finished(Option<u64>),
     Failed(u8),
@@ -291,7 +291,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(What::Submitted),
         6 => Just(What::Woken),
         8 => (status, hints(), prop::option::of(0..30_u64))
-            .prop_map(|(status, hints, wait)| What::Responded(status, hints, wait)),
+            .prop_map(|(status, hints, wait)| What::Responded(status, Box::new(hints), wait)),
         2 => (0..100_u64, any::<bool>()).prop_map(|(n, h)| What::Progressed(n, h)),
         4 => prop::option::of(0..100_u64).prop_map(What::Finished),
         2 => (0..4_u8).prop_map(What::Failed),
@@ -334,12 +334,12 @@ fn drive(mut limiter: Limiter, steps: &[Step]) -> Played {
     let mut finished = [false; 6];
     for step in steps {
         now = now.saturating_add(Duration::from_nanos(step.after));
-        let mut heard = ServerHints::NONE;
+        let mut heard;
         let event = match &step.what {
             What::Submitted => Event::Submitted,
             What::Woken => Event::Woken,
             What::Responded(status, hints, wait) => {
-                heard = *hints;
+                heard = **hints;
                 if let Some(wait) = wait {
                     heard = heard.with_retry_after(Duration::from_secs(*wait));
                 }

@@ -158,10 +158,7 @@ fn ten_thousand_calls_in_virtual_time() {
         timers.push(Reverse((Instant::ZERO, id, 0)));
     }
     let mut delivered = 0;
-    loop {
-        let Some(Reverse((now, id, what))) = timers.pop() else {
-            break;
-        };
+    while let Some(Reverse((now, id, what))) = timers.pop() {
         let event = match what {
             0 => Event::Submitted,
             1 => OK,
