@@ -302,15 +302,21 @@ impl Ledger {
         let entry = seen.entry;
         // The arrival time that the server's bucket had when it admitted this.
         let full = ticks(rate, seen.sent).saturating_add(tokens(rate, bucket.burst()));
-        let shown =
-            |level: i64| full.saturating_sub(tokens(rate, u64::try_from(level).unwrap_or(0)));
+        let shown = |level: i64| {
+            let owed = tokens(rate, level.unsigned_abs());
+            if level < 0 {
+                full.saturating_add(owed)
+            } else {
+                full.saturating_sub(owed)
+            }
+        };
         let since = self.charged.wrapping_sub(entry.charged);
         let back = self.returned.wrapping_sub(entry.returned);
         let least = shown(remaining.shown)
             .saturating_add(tokens(rate, since))
             .saturating_sub(tokens(rate, back));
-        let most = if remaining.shown <= 0 {
-            // Perhaps a debt.
+        let most = if remaining.shown == 0 {
+            // Perhaps a debt that is not shown.
             u128::MAX
         } else {
             let unproduced = if self.late { entry.open } else { 0 };

@@ -553,8 +553,17 @@ mod tests {
         (level + i128::from(now - then) * count).min(full)
     }
 
+    /// More where `PROPTEST_CASES` says so.
+    fn config() -> ProptestConfig {
+        let default = ProptestConfig::default();
+        ProptestConfig {
+            cases: default.cases.max(2_000),
+            ..default
+        }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(config())]
 
         /// Over every window, refunds included: what was let pass and not given
         /// back is at most the burst and what came in.

@@ -16,8 +16,10 @@
 )]
 
 mod headers;
+mod pools;
 mod props;
 mod seeds;
+mod server;
 mod shape;
 mod stories;
 mod story;

@@ -8,8 +8,16 @@ use sendwhen::{
     Instant, Limiter, Meter, Permit, Profile, Rate, Request, RetryPolicy, ServerHints, Usage,
 };
 
-/// Fewer where the arithmetic is checked and slow.
-const CASES: u32 = if cfg!(debug_assertions) { 200 } else { 2_000 };
+/// More where `PROPTEST_CASES` says so, fewer where the arithmetic is checked
+/// and slow.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let least = if cfg!(debug_assertions) { 200 } else { 2_000 };
+    ProptestConfig {
+        cases: default.cases.max(least),
+        ..default
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -126,7 +134,7 @@ fn play(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn peek_agrees_with_acquire(mut limiter in limiter(), ops in ops(true), cost in cost()) {
@@ -393,7 +401,7 @@ fn drive(mut limiter: Limiter, steps: &[Step]) -> Played {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// Terminal is sticky, waits are in the future, no start passes its
     /// deadline (all in `drive`), and when all calls are over nothing is held.

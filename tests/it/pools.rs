@@ -1,0 +1,122 @@
+//! A request that must pass two pools at once: workspace and organisation.
+
+use sendwhen::{
+    Cause, Cost, Decision, Denied, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Meter,
+    Rate, Request, ServerHints, Usage,
+};
+
+fn pool(per_minute: u64) -> Limiter {
+    Limiter::new(1)
+        .limit(
+            Dimension::Requests,
+            Rate::per_minute(per_minute).unwrap(),
+            1,
+        )
+        .and_then(|limiter| limiter.initial_window(100))
+        .unwrap()
+}
+
+fn head(hints: &ServerHints) -> Event<'_> {
+    Event::Responded {
+        status: 200,
+        hints,
+        error: ErrorDetails::NONE,
+    }
+}
+
+#[test]
+fn both_let_it_pass_or_neither_does() {
+    let (mut workspace, mut organisation) = (pool(60), pool(30));
+    let request = Request::new();
+    let (mut a, mut b) = (workspace.call(request), workspace.call(request));
+    let now = Instant::ZERO;
+    let mut pools = [&mut workspace, &mut organisation];
+    assert!(matches!(
+        a.handle(&mut pools, now, Event::Submitted),
+        Decision::Send(_)
+    ));
+    let Decision::Wait(wait) = b.handle(&mut pools, now, Event::Submitted) else {
+        panic!("both are empty");
+    };
+    assert_eq!(
+        wait.until,
+        Instant::from_secs(2),
+        "the later of 1 s and 2 s"
+    );
+    assert_eq!(wait.cause, Cause::Limit(Dimension::Requests));
+    // After a second the workspace has one again, the organisation has not.
+    let second = Instant::from_secs(1);
+    assert!(matches!(
+        b.handle(&mut pools, second, Event::Woken),
+        Decision::Wait(_)
+    ));
+    assert_eq!(
+        workspace.peek(second, &Cost::request()),
+        Ok(()),
+        "a refusal takes nothing"
+    );
+    let mut pools = [&mut workspace, &mut organisation];
+    assert!(matches!(
+        b.handle(&mut pools, wait.until, Event::Woken),
+        Decision::Send(_)
+    ));
+}
+
+#[test]
+fn fields_go_to_the_pool_whose_limit_they_show() {
+    let (mut workspace, mut organisation) = (pool(60), pool(30));
+    let mut call = workspace.call(Request::new());
+    let mut pools = [&mut workspace, &mut organisation];
+    let now = Instant::ZERO;
+    assert!(matches!(
+        call.handle(&mut pools, now, Event::Submitted),
+        Decision::Send(_)
+    ));
+    // Thirty a minute is the organisation's, and it is in debt.
+    let hints = ServerHints::NONE.with_meter(
+        Meter::new(Family::Standard, Dimension::Requests)
+            .limit(30)
+            .remaining(-4, 0),
+    );
+    assert_eq!(
+        call.handle(&mut pools, now, head(&hints)),
+        Decision::Deliver
+    );
+    let end = Event::Finished(Some(Usage::new(1, 1)));
+    assert_eq!(call.handle(&mut pools, now, end), Decision::Deliver);
+
+    let until = |limiter: &Limiter| match limiter.peek(now, &Cost::request()) {
+        Err(Denied::Until { wait, .. }) => wait.until,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(until(&workspace), Instant::from_secs(1));
+    assert_eq!(until(&organisation), Instant::from_secs(10));
+    assert_eq!((workspace.flying(now), organisation.flying(now)), (0, 0));
+}
+
+#[test]
+fn each_pool_has_a_clock_of_its_own() {
+    let (mut workspace, mut organisation) = (pool(60), pool(30));
+    // The organisation's limiter was restarted on another clock.
+    let hour = Instant::from_secs(3_600);
+    assert!(organisation.try_acquire(hour, &Cost::ZERO).is_ok());
+    organisation.rebase(Instant::ZERO);
+    let (mut a, mut b) = (
+        workspace.call(Request::new()),
+        workspace.call(Request::new()),
+    );
+    let mut pools = [&mut workspace, &mut organisation];
+    let now = Instant::from_secs(1);
+    assert!(matches!(
+        a.handle(&mut pools, now, Event::Submitted),
+        Decision::Send(_)
+    ));
+    let Decision::Wait(wait) = b.handle(&mut pools, now, Event::Submitted) else {
+        panic!("both are empty");
+    };
+    assert_eq!(wait.until, Instant::from_secs(3));
+    assert!(matches!(
+        b.handle(&mut pools, wait.until, Event::Woken),
+        Decision::Send(_)
+    ));
+}
