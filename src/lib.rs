@@ -131,6 +131,8 @@ pub use limiter::{Limiter, Permit};
 pub use pools::Pools;
 pub use request::{Profile, Request, Usage};
 pub use retry::{Backoff, Jitter, Phase, RetryPolicy, classify};
+#[cfg(feature = "std")]
+pub use time::OutOfRange;
 pub use time::{Instant, UnixTime};
 pub use units::{Cost, Dimension, Rate};
 

@@ -156,6 +156,30 @@ impl From<std::time::SystemTime> for UnixTime {
     }
 }
 
+#[cfg(feature = "std")]
+impl TryFrom<UnixTime> for std::time::SystemTime {
+    type Error = OutOfRange;
+
+    /// Fails where the platform cannot represent it.
+    fn try_from(t: UnixTime) -> Result<Self, OutOfRange> {
+        let span = Duration::from_millis(t.0.unsigned_abs());
+        let epoch = Self::UNIX_EPOCH;
+        let there = if t.0 < 0 {
+            epoch.checked_sub(span)
+        } else {
+            epoch.checked_add(span)
+        };
+        there.ok_or(OutOfRange)
+    }
+}
+
+/// A time that the platform's own type cannot hold.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the platform's clock cannot represent this time")]
+#[non_exhaustive]
+pub struct OutOfRange;
+
 /// Whole nanoseconds of `span`, or all that a `u64` holds: 584 years.
 #[expect(clippy::cast_possible_truncation, reason = "the bound is tested first")]
 pub(crate) const fn nanos(span: Duration) -> u64 {
@@ -195,5 +219,10 @@ mod tests {
         assert_eq!(UnixTime::from(t), UnixTime::from_millis(-2));
         let t = std::time::UNIX_EPOCH + Duration::from_micros(1_500);
         assert_eq!(UnixTime::from(t), UnixTime::from_millis(1));
+        for millis in [-86_400_001, -1, 0, 1_700_000_000_123] {
+            let t = UnixTime::from_millis(millis);
+            let there = std::time::SystemTime::try_from(t).unwrap();
+            assert_eq!(UnixTime::from(there), t);
+        }
     }
 }

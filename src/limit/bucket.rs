@@ -54,15 +54,17 @@ pub struct TokenBucket {
     tat: u128,
     /// The latest instant of a charge.
     last: Instant,
-    /// All that was ever given back, in tokens; wraps.
-    returned: u64,
+    /// All that was ever given back, in units; wraps.
+    returned: u128,
     /// What was charged and not given back since it was last found full, in
     /// tokens; saturating.
     since_full: u64,
-    /// By how much its level was ever raised otherwise, in tokens; wraps.
-    raised: u64,
+    /// By how much its level was ever raised otherwise, in units; wraps.
+    raised: u128,
     /// How often it was found full, or its rate or burst was changed; wraps.
     era: u32,
+    /// The number of the newest charge; wraps.
+    serial: u32,
 }
 
 /// What [`TokenBucket`] remembers of one charge, so that it can be given back.
@@ -74,12 +76,13 @@ pub struct Charge {
     before: Instant,
     /// How far the bucket was from full right after it, in units; saturating.
     owed: u64,
-    /// What had been given back by then.
-    returned: u64,
+    /// What had been given back by then, in units.
+    returned: u128,
     /// What older charges could still give back.
     older: u64,
-    raised: u64,
+    raised: u128,
     era: u32,
+    serial: u32,
 }
 
 impl Charge {
@@ -108,6 +111,7 @@ impl TokenBucket {
             since_full: 0,
             raised: 0,
             era: 0,
+            serial: 0,
         })
     }
 
@@ -167,6 +171,7 @@ impl TokenBucket {
         let older = self.since_full;
         self.tat = self.tat.max(here).saturating_add(tokens(self.rate, amount));
         let before = self.last;
+        self.serial = self.serial.wrapping_add(1);
         self.last = self.last.max(now);
         self.since_full = older.saturating_add(amount);
         Charge {
@@ -178,6 +183,7 @@ impl TokenBucket {
             older,
             raised: self.raised,
             era: self.era,
+            serial: self.serial,
         }
     }
 
@@ -203,23 +209,18 @@ impl TokenBucket {
         let still_owed = ticks(self.rate, charge.at)
             .saturating_add(u128::from(charge.owed))
             .saturating_sub(ticks(self.rate, self.last))
-            .saturating_sub(tokens(self.rate, given_back.min(charge.older)))
-            .saturating_sub(tokens(self.rate, raised));
+            .saturating_sub(given_back.min(tokens(self.rate, charge.older)))
+            .saturating_sub(raised);
         let back = tokens(self.rate, amount);
-        let given = if back <= still_owed {
-            amount
-        } else {
-            self.tokens_in(still_owed)
-        };
-        self.tat = self.tat.saturating_sub(back.min(still_owed));
+        let given = back.min(still_owed).min(self.tat);
+        self.tat = self.tat.wrapping_sub(given);
         self.returned = self.returned.wrapping_add(given);
-        if amount == charge.amount
-            && self.since_full == charge.older.saturating_add(amount)
-            && self.last == charge.at
-        {
+        if amount == charge.amount && charge.serial == self.serial {
             // The newest charge, and all of it: as if it had never been.
             self.last = charge.before;
-            self.returned = charge.returned;
+            if given_back == 0 {
+                self.returned = charge.returned;
+            }
         }
         self.since_full = self.since_full.saturating_sub(amount);
         // What is left of the charge is as if it had been that much less.
@@ -262,6 +263,7 @@ impl TokenBucket {
         // Charges made at the old rate are not given back at the new one: their
         // units are others.
         changed.era = self.era.wrapping_add(1);
+        changed.serial = self.serial;
         *self = changed;
         Ok(())
     }
@@ -272,7 +274,7 @@ impl TokenBucket {
     pub(crate) fn clamp_tat(&mut self, least: u128, most: u128) {
         if self.tat > most {
             let lifted = self.tat.wrapping_sub(most);
-            self.raised = self.raised.wrapping_add(self.tokens_in(lifted));
+            self.raised = self.raised.wrapping_add(lifted);
             self.tat = most;
         }
         self.tat = self.tat.max(least);
@@ -477,6 +479,22 @@ mod tests {
         bucket.refund(&mut second, 1);
         assert_eq!(bucket.debt(at(0)), 0);
         assert_eq!(bucket.peek(at(100), 1), Ok(()));
+    }
+
+    /// What was given back of an older charge and charged since may sum to
+    /// nothing: the charge between them is not the newest for that.
+    #[test]
+    fn a_refund_does_not_mistake_a_charge_for_the_newest() {
+        let mut bucket = TokenBucket::new(Rate::per_second(1).unwrap(), 25).unwrap();
+        let mut oldest = bucket.charge(at(0), 16);
+        let mut second = bucket.charge(at(2_000), 1);
+        bucket.refund(&mut oldest, 7);
+        let _third = bucket.charge(at(4_000), 7);
+        bucket.refund(&mut second, 1);
+        // Of the nine that are left, the refill until the third charge was
+        // four: without them the bucket would have been full by then.
+        bucket.refund(&mut oldest, 9);
+        assert_eq!(bucket.available(at(4_000)), 25 - 7);
     }
 
     #[test]

@@ -25,3 +25,4 @@ mod stories;
 mod story;
 #[cfg(feature = "std")]
 mod threads;
+mod transport;

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 #[path = "../../examples/support/server/mod.rs"]
-mod support;
+pub(crate) mod support;
 
 use support::{Api, Config, Incoming, Limits, Server};
 

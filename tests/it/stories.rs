@@ -1,5 +1,9 @@
 //! What calls do, one behaviour a story. How they are told: `story.rs`.
 
+use sendwhen::{
+    Decision, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Request, ServerHints,
+};
+
 use crate::story::tell;
 
 #[test]
@@ -307,4 +311,43 @@ fn few_are_sent_before_the_server_is_heard() {
         0.3375s e woken       -> send 1
         ",
     );
+}
+
+/// State is stamped when the server admits a request, and its head comes after
+/// the first token: most resets lie in the past. That means full, and nothing
+/// else. The fields are of a real response.
+#[test]
+fn a_reset_in_the_past_delays_nobody() {
+    let hints = ServerHints::parse(
+        [
+            ("date", "Sat, 15 Mar 2025 12:54:38 GMT"),
+            ("anthropic-ratelimit-requests-limit", "4000"),
+            ("anthropic-ratelimit-requests-remaining", "3999"),
+            ("anthropic-ratelimit-requests-reset", "2025-03-15T12:54:26Z"),
+            ("anthropic-ratelimit-input-tokens-limit", "200000"),
+            ("anthropic-ratelimit-input-tokens-remaining", "200000"),
+            (
+                "anthropic-ratelimit-input-tokens-reset",
+                "2025-03-15T12:54:26Z",
+            ),
+        ],
+        None,
+    );
+    let requests = hints.meters.get(Family::Standard, Dimension::Requests);
+    let reset = requests.and_then(|meter| meter.reset);
+    assert_eq!(reset.and_then(|reset| reset.after_date_ms), Some(-12_000));
+    let mut limiter = Limiter::new(1);
+    let request = Request::new().input_tokens(150_000);
+    let (mut first, mut second) = (limiter.call(request), limiter.call(request));
+    let send = first.handle(&mut limiter, Instant::ZERO, Event::Submitted);
+    assert!(matches!(send, Decision::Send(_)));
+    let now = Instant::from_secs(12);
+    let head = Event::Responded {
+        status: 200,
+        hints: &hints,
+        error: ErrorDetails::NONE,
+    };
+    assert_eq!(first.handle(&mut limiter, now, head), Decision::Deliver);
+    let send = second.handle(&mut limiter, now, Event::Submitted);
+    assert!(matches!(send, Decision::Send(_)), "{send:?}");
 }
