@@ -1,0 +1,33 @@
+//! Worlds in virtual time: a server with limits, work to be done, and clients
+//! that do it. Deterministic from a seed.
+//!
+//! A [`World`] says what the server is like and what there is to do;
+//! [`run`] lets a [`Client`] do it and gives an [`Outcome`]; [`bound`] is what
+//! a client could do that sees the server's meters and every true cost.
+
+mod bound;
+mod client;
+mod ours;
+mod run;
+mod server;
+mod work;
+mod world;
+
+pub use bound::bound;
+pub use client::{Answer, Ask, Client, Verdict};
+pub use ours::Ours;
+pub use run::{Mark, Outcome, run};
+pub use server::{OutputRule, Server, ServerSpec, Shown};
+pub use work::{Job, Sizes, Workload};
+pub use world::World;
+
+/// Virtual time: nanoseconds since the world began.
+pub type Time = u64;
+
+/// A second of it.
+pub const SECOND: Time = 1_000_000_000;
+
+/// `seconds` as [`Time`].
+pub fn seconds(seconds: f64) -> Time {
+    (seconds.max(0.0) * SECOND as f64).round() as Time
+}

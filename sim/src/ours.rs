@@ -1,0 +1,135 @@
+//! This crate as a client.
+
+use std::time::Duration;
+
+use sendwhen::{
+    Call, Decision, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Meter, Profile, Rate,
+    Request, Reset, ResetGiven, RetryPolicy, ServerHints, UnixTime, Usage,
+};
+
+use crate::{
+    Time,
+    client::{Answer, Ask, Client, Verdict},
+    server::Shown,
+    work::Job,
+    world::World,
+};
+
+/// A [`Limiter`] and a [`Call`] for each job.
+#[derive(Debug)]
+pub struct Ours {
+    limiter: Limiter,
+    calls: Vec<Option<Call>>,
+}
+
+impl Ours {
+    /// With the limits of `world` if those are known.
+    pub fn new(world: &World, seed: u64) -> Self {
+        let policy = RetryPolicy::new().attempts(1_000).expect("not zero");
+        let mut limiter = Limiter::new(seed).retry(policy);
+        if world.limits_known {
+            let dimensions = [
+                Dimension::Requests,
+                Dimension::InputTokens,
+                Dimension::OutputTokens,
+            ];
+            for (dimension, limit) in dimensions.into_iter().zip(world.server.limits) {
+                let rate = Rate::per_minute(limit as u64).expect("a limit");
+                limiter = limiter
+                    .limit(dimension, rate, limit as u64)
+                    .expect("a limit");
+            }
+        }
+        Self {
+            limiter,
+            calls: Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, now: Time, id: usize, event: Event<'_>) -> Decision {
+        let call = self.calls[id].as_mut().expect("asked for before");
+        call.handle(&mut self.limiter, Instant::from_nanos(now), event)
+    }
+}
+
+impl Client for Ours {
+    fn name(&self) -> String {
+        String::from("sendwhen")
+    }
+
+    fn ask(&mut self, now: Time, id: usize, job: &Job) -> Ask {
+        if self.calls.len() <= id {
+            self.calls.resize_with(id + 1, || None);
+        }
+        if self.calls[id].is_none() {
+            let request = Request::new()
+                .input_tokens(job.estimate)
+                .cached_tokens(job.estimate_cached)
+                .max_tokens(job.max_tokens)
+                .profile(Profile::new(job.class));
+            self.calls[id] = Some(self.limiter.call(request));
+        }
+        match self.tell(now, id, Event::Woken) {
+            Decision::Send(_) => Ask::Send,
+            Decision::Wait(wait) if wait.cause.is_shared() => Ask::Wait(wait.until.as_nanos()),
+            Decision::Wait(wait) => Ask::Hold(wait.until.as_nanos()),
+            Decision::Deliver | Decision::GiveUp(_) => Ask::GiveUp,
+        }
+    }
+
+    fn head(&mut self, now: Time, id: usize, answer: &Answer) -> Verdict {
+        let mut hints = answer.shown.as_ref().map_or(ServerHints::NONE, hints);
+        if let Some(seconds) = answer.retry_after {
+            hints = hints.with_retry_after(Duration::from_secs(seconds));
+        }
+        let event = Event::Responded {
+            status: answer.status,
+            hints: &hints,
+            error: ErrorDetails::NONE,
+        };
+        match self.tell(now, id, event) {
+            Decision::Deliver => Verdict::Deliver,
+            Decision::Wait(wait) if wait.cause.is_shared() => Verdict::Again(now),
+            Decision::Wait(wait) => Verdict::Again(wait.until.as_nanos()),
+            Decision::Send(_) => unreachable!("no backoff is zero"),
+            Decision::GiveUp(_) => Verdict::GiveUp,
+        }
+    }
+
+    fn end(&mut self, now: Time, id: usize, job: &Job) {
+        let usage = Usage::new(job.input, job.output).cache(0, job.cached);
+        let _end = self.tell(now, id, Event::Finished(Some(usage)));
+        self.calls[id] = None;
+    }
+
+    fn opened(&self) -> u64 {
+        self.limiter.opened()
+    }
+}
+
+/// The fields of a head, as the parser would read them.
+fn hints(shown: &Shown) -> ServerHints {
+    let dimensions = [
+        Dimension::Requests,
+        Dimension::InputTokens,
+        Dimension::OutputTokens,
+    ];
+    let date = UnixTime::from_secs(shown.date);
+    let mut hints = ServerHints::NONE;
+    hints.date = Some(date);
+    for (i, dimension) in dimensions.into_iter().enumerate() {
+        let rounding = if i > 0 && shown.remaining[i] % 1_000 == 0 {
+            500
+        } else {
+            0
+        };
+        let mut meter = Meter::new(Family::Standard, dimension)
+            .limit(shown.limits[i])
+            .remaining(shown.remaining[i] as i64, rounding)
+            .window(Duration::from_secs(60));
+        let reset = UnixTime::from_secs(shown.reset[i]);
+        meter.reset = Some(Reset::new(ResetGiven::At(reset), Some(date)));
+        hints = hints.with_meter(meter);
+    }
+    hints
+}
