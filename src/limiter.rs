@@ -5,16 +5,18 @@ use core::time::Duration;
 use crate::{
     call::Call,
     clock::Clock,
-    control::{Entry, Forecast, Ledger, Seen, SlowStart},
+    control::{
+        Amounts, Counting, Entries, Entry, Forecast, Ledger, Output, Seen, Sending, SlowStart, mean,
+    },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
-    hints::{Family, Meter, ServerHints},
+    hints::{Family, Meter, Remaining, ServerHints},
     limit::{Flights, Pause, Refusal},
     pools::Told,
     request::{Request, Usage},
     retry::RetryPolicy,
     rng::Rng,
-    time::Instant,
+    time::{Instant, nanos},
     units::{Cost, Dimension, Rate},
 };
 
@@ -56,15 +58,16 @@ pub struct Limiter {
     family: Family,
     /// Whether limits that heads show are believed.
     learns: bool,
+    /// Of all dimensions but output tokens, whose place is not used.
     ledgers: [Ledger; Dimension::COUNT],
+    output: Output,
+    sending: Sending,
     flights: Flights,
     cap: Option<u32>,
     slow_start: SlowStart,
     pause: Pause,
     closed: Option<Closed>,
     forecast: Forecast,
-    /// How many were let pass: the number of the next.
-    admitted: u64,
     /// What bound those who were told to wait since it last moved.
     told: Binding,
     opened: u64,
@@ -88,19 +91,33 @@ pub struct Permit {
     /// Its place in the order of sending.
     number: u64,
     sent: Instant,
+    /// When the one before it was sent.
+    before: Instant,
     /// Where it is counted among those in flight, and among the young.
     slice: u64,
     young: Option<u64>,
     /// What it was charged at first, and whether that was given back.
     cost: Cost,
     refunded: bool,
+    /// The most output that it may produce.
+    most: u64,
     entries: [Entry; Dimension::COUNT],
+    output: Entries,
 }
 
 impl Permit {
     /// What was charged for it.
     pub const fn cost(&self) -> &Cost {
         &self.cost
+    }
+
+    /// What is remembered of it in the ledger at `place`.
+    fn seen(&self, place: usize) -> Option<Seen<'_>> {
+        self.entries.get(place).map(|entry| Seen {
+            number: self.number,
+            sent: self.sent,
+            entry,
+        })
     }
 
     /// What it is still charged.
@@ -124,9 +141,8 @@ impl Limiter {
     /// A limiter that knows no limit yet. The same seed and the same events
     /// give the same decisions.
     pub const fn new(seed: u64) -> Self {
-        // Output is counted as it is produced.
-        const EARLY: Ledger = Ledger::new(false);
-        const LATE: Ledger = Ledger::new(true);
+        const EARLY: Ledger = Ledger::new(Counting::AtAdmission);
+        const LATE: Ledger = Ledger::new(Counting::AsProduced);
         Self {
             clock: Clock::new(),
             policy: RetryPolicy::new(),
@@ -135,13 +151,14 @@ impl Limiter {
             learns: true,
             // In the order of `Dimension::ALL`.
             ledgers: [EARLY, EARLY, EARLY, LATE, LATE, EARLY, EARLY, EARLY],
+            output: Output::new(),
+            sending: Sending::NONE,
             flights: Flights::over(LIFETIME),
             cap: None,
             slow_start: SlowStart::new(FIRST),
             pause: Pause::new(),
             closed: None,
             forecast: Forecast::new(),
-            admitted: 0,
             told: Binding::NONE,
             opened: 0,
         }
@@ -178,10 +195,12 @@ impl Limiter {
     ) -> Result<(), ConfigError> {
         let now = self.advance(now);
         let open = self.flights.sum(now, dimension);
-        if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
+        if dimension == Dimension::OutputTokens {
+            self.output.set_limit(now, rate, burst, open)?;
+        } else if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
             ledger.set_limit(now, rate, burst, open)?;
-            self.open_up(Binding::of(Cause::Limit(dimension)));
         }
+        self.open_up(Binding::of(Cause::Limit(dimension)));
         Ok(())
     }
 
@@ -265,7 +284,7 @@ impl Limiter {
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek(&self, now: Instant, cost: &Cost) -> Result<(), Denied> {
-        self.check(self.clock.peek(now), cost)
+        self.check(self.clock.peek(now), &Wanted::exactly(cost))
             .map_err(|denied| self.outside(denied))
     }
 
@@ -278,8 +297,9 @@ impl Limiter {
     /// refusal changes nothing.
     pub fn try_acquire(&mut self, now: Instant, cost: &Cost) -> Result<Permit, Denied> {
         let now = self.advance(now);
-        match self.check(now, cost) {
-            Ok(()) => Ok(self.admit(now, cost)),
+        let wanted = Wanted::exactly(cost);
+        match self.check(now, &wanted) {
+            Ok(()) => Ok(self.admit(now, &wanted)),
             Err(denied) => {
                 self.tell(&denied);
                 Err(self.outside(denied))
@@ -390,37 +410,23 @@ impl Limiter {
         }
     }
 
-    pub(crate) fn check(&self, now: Instant, cost: &Cost) -> Result<(), Denied> {
+    /// What `request` is expected to take, and the most that it may.
+    pub(crate) fn wanted(&self, request: &Request) -> Wanted {
+        Wanted {
+            cost: self.forecast.of(request),
+            most: request.max_tokens,
+        }
+    }
+
+    pub(crate) fn check(&self, now: Instant, wanted: &Wanted) -> Result<(), Denied> {
         if let Some(closed) = self.closed {
             if closed.until.is_none_or(|until| now < until) {
                 return Err(Denied::Never(Never::Spend));
             }
         }
         let mut verdict = Verdict::new(now);
-        for (ledger, dimension) in self.ledgers.iter().zip(Dimension::ALL) {
-            let amount = cost.get(dimension);
-            if amount == 0 {
-                continue;
-            }
-            if ledger.is_disabled() {
-                return Err(Denied::Never(Never::NotEnabled(dimension)));
-            }
-            match ledger.peek(now, amount) {
-                Ok(()) => {}
-                Err(Refusal::Until(until)) => {
-                    let open = self.flights.sum(now, dimension);
-                    let earliest = ledger.earliest(now, amount, open);
-                    verdict.wait(until, Cause::Limit(dimension), earliest);
-                }
-                Err(Refusal::Never) => {
-                    let burst = ledger.bucket().map_or(0, |bucket| bucket.burst());
-                    return Err(Denied::Never(Never::ExceedsBurst {
-                        dimension,
-                        cost: amount,
-                        burst,
-                    }));
-                }
-            }
+        for (dimension, amount) in wanted.cost.iter() {
+            self.check_dimension(now, dimension, amount, wanted, &mut verdict)?;
         }
         if let Err(Refusal::Until(until)) = self.pause.peek(now) {
             verdict.wait(until, Cause::Pause, until);
@@ -434,11 +440,74 @@ impl Limiter {
         verdict.end()
     }
 
+    fn check_dimension(
+        &self,
+        now: Instant,
+        dimension: Dimension,
+        amount: u64,
+        wanted: &Wanted,
+        verdict: &mut Verdict,
+    ) -> Result<(), Denied> {
+        let Some(ledger) = self.ledger(dimension) else {
+            return Ok(());
+        };
+        if ledger.is_disabled() {
+            return Err(Denied::Never(Never::NotEnabled(dimension)));
+        }
+        let open = self.flights.sum(now, dimension);
+        let is_output = dimension == Dimension::OutputTokens;
+        let (refusal, unheard) = if is_output {
+            let amounts = wanted.output();
+            (
+                self.output.peek(now, amounts, open),
+                self.output.unheard(now, amounts, &self.sending),
+            )
+        } else {
+            (
+                ledger.peek(now, amount, 0),
+                ledger.unheard(now, amount, &self.sending),
+            )
+        };
+        if let Some(until) = unheard {
+            verdict.wait(until, Cause::Confirmation, now);
+        }
+        match refusal {
+            Ok(()) => Ok(()),
+            Err(Refusal::Until(until)) => {
+                let earliest = if is_output {
+                    self.output.earliest(now, wanted.output(), open)
+                } else {
+                    ledger.earliest(now, amount, open)
+                };
+                verdict.wait(until, Cause::Limit(dimension), earliest);
+                Ok(())
+            }
+            Err(Refusal::Never) => Err(Denied::Never(Never::ExceedsBurst {
+                dimension,
+                cost: amount,
+                burst: ledger.limit(),
+            })),
+        }
+    }
+
+    /// The ledger of `dimension`; of output tokens, the first of several.
+    fn ledger(&self, dimension: Dimension) -> Option<&Ledger> {
+        if dimension == Dimension::OutputTokens {
+            Some(self.output.any())
+        } else {
+            self.ledgers.get(dimension.index())
+        }
+    }
+
     /// Charges for what [`check`](Self::check) let pass.
-    pub(crate) fn admit(&mut self, now: Instant, cost: &Cost) -> Permit {
+    pub(crate) fn admit(&mut self, now: Instant, wanted: &Wanted) -> Permit {
+        let cost = &wanted.cost;
         let mut entries = [Entry::default(); Dimension::COUNT];
         let places = entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
+            if dimension == Dimension::OutputTokens {
+                continue;
+            }
             let open = if ledger.is_late() {
                 self.flights.sum(now, dimension)
             } else {
@@ -446,29 +515,44 @@ impl Limiter {
             };
             *entry = ledger.charge(now, cost.get(dimension), open);
         }
-        let number = self.admitted;
-        self.admitted = number.wrapping_add(1);
+        let open = self.flights.sum(now, Dimension::OutputTokens);
+        let output = self.output.charge(now, wanted.output(), open);
+        let number = self.sending.admitted;
+        self.sending.admitted = number.wrapping_add(1);
+        let before = core::mem::replace(&mut self.sending.last, now);
         Permit {
             number,
             sent: now,
+            before,
             slice: self.flights.take(now, cost),
             young: Some(self.slow_start.take(now)),
             cost: *cost,
+            most: wanted.most,
             refunded: false,
             entries,
+            output,
         }
     }
 
     /// Its request took nothing: gives all back but the place in flight.
     pub(crate) fn refund_permit(&mut self, permit: &mut Permit) {
         self.flights.forget(permit.slice, permit.charges());
+        self.take_back(permit);
+    }
+
+    /// As if it had never been charged.
+    fn take_back(&mut self, permit: &mut Permit) {
         permit.refunded = true;
+        self.sending.undo(permit.number, permit.before);
         let mut loosened = Binding::NONE;
         let places = permit.entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
-            if ledger.refund(entry) {
+            if ledger.refund(permit.number, entry) {
                 loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
             }
+        }
+        if self.output.refund(permit.number, &mut permit.output) {
+            loosened = loosened.and(OUTPUT);
         }
         self.open_up(loosened);
     }
@@ -483,21 +567,35 @@ impl Limiter {
         for meter in self.meters(hints) {
             let place = meter.dimension.index();
             let open = self.flights.sum(now, meter.dimension);
-            let Some(ledger) = self.ledgers.get_mut(place) else {
-                continue;
+            let opened = if meter.dimension == Dimension::OutputTokens {
+                let seen = permit.map(|permit| (permit.number, permit.sent, &permit.output));
+                self.output.observe(now, seen, meter, open, self.learns)
+            } else if let Some(ledger) = self.ledgers.get_mut(place) {
+                let seen = permit.and_then(|permit| permit.seen(place));
+                ledger.observe(now, seen, meter, open, self.learns).loosened
+            } else {
+                false
             };
-            let seen = permit.and_then(|permit| {
-                permit.entries.get(place).map(|entry| Seen {
-                    number: permit.number,
-                    sent: permit.sent,
-                    entry,
-                })
-            });
-            if ledger.observe(now, seen, meter, open, self.learns) {
+            if opened {
                 loosened = loosened.and(Binding::of(Cause::Limit(meter.dimension)));
             }
         }
         self.open_up(loosened);
+    }
+
+    /// The server answered this well: also what its head does not show is
+    /// confirmed.
+    fn confirm(&mut self, now: Instant, permit: &Permit) {
+        for (place, ledger) in self.ledgers.iter_mut().enumerate() {
+            if let Some(seen) = permit.seen(place) {
+                ledger.confirm(seen);
+            }
+        }
+        self.output
+            .confirm(permit.number, permit.sent, &permit.output);
+        self.sending.heard(permit.number);
+        let took = nanos(now.saturating_duration_since(permit.sent));
+        self.sending.first_token = mean(self.sending.first_token, took);
     }
 
     /// An attempt came to an end of this class, or began to be answered well.
@@ -519,7 +617,9 @@ impl Limiter {
                 }
             }
             Class::Success => {
-                if young.is_some_and(|mark| self.slow_start.heard(now, mark)) {
+                if let Some(mark) = young {
+                    self.slow_start.heard(now, mark);
+                    self.confirm(now, permit);
                     self.open_up(Binding::of(Cause::Confirmation));
                 }
             }
@@ -544,21 +644,30 @@ impl Limiter {
         if !self.flights.give_back(now, permit.slice, permit.charges()) {
             return;
         }
-        let mut loosened = Binding::of(Cause::InFlight);
+        let mut loosened = Binding::of(Cause::InFlight).and(Binding::of(Cause::Confirmation));
+        if actual == Some(Cost::ZERO) && !permit.refunded {
+            self.take_back(&mut permit);
+        }
         if let Some(mark) = permit.young {
-            if actual == Some(Cost::ZERO) {
+            if permit.refunded {
                 self.slow_start.forget(now, mark);
             } else {
                 self.slow_start.heard(now, mark);
+                self.confirm(now, &permit);
             }
-            loosened = loosened.and(Binding::of(Cause::Confirmation));
         }
-        if let Some(actual) = actual {
+        if let Some(actual) = actual.filter(|_| !permit.refunded) {
             let places = permit.entries.iter_mut().zip(&mut self.ledgers);
             for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
                 if ledger.settle(now, permit.number, entry, actual.get(dimension)) {
                     loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
                 }
+            }
+            let produced = actual.get(Dimension::OutputTokens);
+            let (number, sent) = (permit.number, permit.sent);
+            let entries = &mut permit.output;
+            if self.output.settle(now, number, sent, entries, produced) {
+                loosened = loosened.and(OUTPUT);
             }
         }
         self.open_up(loosened);
@@ -574,8 +683,7 @@ impl Limiter {
     }
 
     pub(crate) fn knows_limit(&self, meter: &Meter) -> bool {
-        self.ledgers
-            .get(meter.dimension.index())
+        self.ledger(meter.dimension)
             .is_some_and(|ledger| ledger.knows(meter))
     }
 
@@ -588,6 +696,20 @@ impl Limiter {
         hints.meters.iter().filter(move |meter| {
             meter.family == family && !(split && meter.dimension == Dimension::TotalTokens)
         })
+    }
+
+    /// It was refused for want of this.
+    fn blame(&mut self, now: Instant, dimension: Dimension, permit: &Permit, wait: Duration) {
+        let amount = permit.cost.get(dimension);
+        if dimension == Dimension::OutputTokens {
+            let amounts = Amounts {
+                forecast: amount,
+                most: permit.most.max(amount),
+            };
+            self.output.refused(now, amounts, wait);
+        } else if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
+            ledger.refused(now, amount, wait);
+        }
     }
 
     /// The server refused a request and wants it to wait. Blames the dimensions
@@ -604,16 +726,24 @@ impl Limiter {
         if let Some(hints) = hints {
             for meter in self.meters(hints) {
                 let amount = permit.cost.get(meter.dimension);
-                let short = meter.remaining.is_some_and(|left| {
-                    left.at_least() < i64::try_from(amount).unwrap_or(i64::MAX)
-                });
-                if amount == 0 || !short {
-                    continue;
-                }
-                if let Some(ledger) = self.ledgers.get_mut(meter.dimension.index()) {
-                    ledger.refused(now, amount, wait);
+                let left = meter.remaining.map_or(i64::MAX, Remaining::at_least);
+                if amount > 0 && left < i64::try_from(amount).unwrap_or(i64::MAX) {
+                    self.blame(now, meter.dimension, permit, wait);
                     blamed = true;
                 }
+            }
+            let output = hints.meters.get(self.family, Dimension::OutputTokens);
+            let reserved = output
+                .and_then(|meter| meter.remaining)
+                .is_some_and(|left| {
+                    left.at_least() < i64::try_from(permit.most).unwrap_or(i64::MAX)
+                });
+            if !blamed && reserved {
+                // What it was expected to produce is there; the most that it
+                // may is not.
+                self.output.blame_reservation();
+                self.blame(now, Dimension::OutputTokens, permit, wait);
+                blamed = true;
             }
         }
         if !blamed {
@@ -621,6 +751,35 @@ impl Limiter {
         }
     }
 }
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// What it is expected to cost.
+    cost: Cost,
+    /// The most output that it may produce.
+    most: u64,
+}
+
+impl Wanted {
+    /// Exactly this.
+    const fn exactly(cost: &Cost) -> Self {
+        Self {
+            cost: *cost,
+            most: cost.get(Dimension::OutputTokens),
+        }
+    }
+
+    fn output(&self) -> Amounts {
+        let forecast = self.cost.get(Dimension::OutputTokens);
+        Amounts {
+            forecast,
+            most: self.most.max(forecast),
+        }
+    }
+}
+
+const OUTPUT: Binding = Binding::of(Cause::Limit(Dimension::OutputTokens));
 
 /// A set of causes that one may wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -40,11 +40,11 @@ impl sealed::Sealed for Limiter {
     }
 
     fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied> {
-        self.check(now, &self.forecast(request))
+        self.check(now, &self.wanted(request))
     }
 
     fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
-        let cost = self.forecast(request);
+        let cost = self.wanted(request);
         if let Err(denied) = self.check(now, &cost) {
             self.tell(&denied);
             return Err(denied);
@@ -111,9 +111,9 @@ impl sealed::Sealed for [&mut Limiter; 2] {
         let [inner, outer] = self;
         let there = outer.clock().latest();
         both(
-            inner.check(now, &inner.forecast(request)),
+            inner.check(now, &inner.wanted(request)),
             outer
-                .check(there, &outer.forecast(request))
+                .check(there, &outer.wanted(request))
                 .map_err(|denied| translate(denied, outer, inner)),
         )
     }
@@ -121,7 +121,7 @@ impl sealed::Sealed for [&mut Limiter; 2] {
     fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
         let [inner, outer] = self;
         let there = outer.clock().latest();
-        let (cost, cost_there) = (inner.forecast(request), outer.forecast(request));
+        let (cost, cost_there) = (inner.wanted(request), outer.wanted(request));
         let mine = inner
             .check(now, &cost)
             .inspect_err(|denied| inner.tell(denied));

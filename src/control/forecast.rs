@@ -46,11 +46,14 @@ impl Forecast {
         let Some(past) = self.profiles.get(request.profile.index()) else {
             return Cost::request();
         };
-        let output = if past.seen == 0 {
-            request.max_tokens.div_ceil(2)
+        let known = past.output.div_ceil(256);
+        let output = if past.seen < FEW {
+            // The first answers to come back are the short ones.
+            known.max(unknown(request))
         } else {
-            past.output.div_ceil(256).min(request.max_tokens)
+            known
         };
+        let output = output.min(request.max_tokens);
         let (counted, raw) = estimates(request);
         request.cost(past.counted.of(counted), past.raw.of(raw), output)
     }
@@ -74,6 +77,15 @@ impl Forecast {
         past.raw.learn(raw, usage.raw_input());
     }
 }
+
+/// Output of which nothing is known: half of what is allowed, and no more than
+/// most answers have.
+fn unknown(request: &Request) -> u64 {
+    request.max_tokens.div_ceil(2).min(2_048)
+}
+
+/// So many answers say too little of the mean.
+const FEW: u64 = 8;
 
 /// The caller's estimates of counted and raw input, at least 1 each: with an
 /// estimate of one for all, what is learnt is the mean.
@@ -144,9 +156,24 @@ mod tests {
         let cost = forecast.of(&request.input_tokens(500));
         assert_eq!(cost.get(InputTokens), 200);
         assert_eq!(cost.get(RawInputTokens), 2_000);
-        assert_eq!(cost.get(OutputTokens), 500);
         let other = request.profile(Profile::new(3));
-        assert_eq!(forecast.of(&other).get(OutputTokens), 4_000);
+        assert_eq!(forecast.of(&other).get(OutputTokens), 2_048);
+    }
+
+    #[test]
+    fn a_few_answers_only_raise_what_is_expected() {
+        let mut forecast = Forecast::new();
+        let request = Request::new().max_tokens(1_000);
+        for answers in 1..=FEW {
+            let expected = if answers == 1 {
+                500
+            } else {
+                forecast.of(&request).get(OutputTokens)
+            };
+            assert_eq!(expected, 500, "{answers}");
+            forecast.learn(&request, &Usage::new(1, 30));
+        }
+        assert_eq!(forecast.of(&request).get(OutputTokens), 30);
     }
 
     #[test]

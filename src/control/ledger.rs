@@ -56,9 +56,29 @@ pub(crate) struct Ledger {
     full_at: Option<Instant>,
     /// Half the step in which the server rounds.
     rounding: u32,
-    /// Whether the server counts it when it is produced, not when it is asked
-    /// for.
-    late: bool,
+    /// The total of charges up to the newest request that was answered.
+    confirmed: u64,
+    /// By how much heads showed less than was believed, in tokens: a fading
+    /// maximum.
+    surprise: u64,
+    /// By how much heads showed more than was believed, in tokens: a fading
+    /// mean. What is charged and not produced yet is there all the same.
+    slack: u64,
+    /// What the bucket would hold if it held all that comes in its window.
+    limit: u64,
+    counting: Counting,
+}
+
+/// When a server counts what a request takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Counting {
+    /// When it admits the request: what its head shows holds it.
+    AtAdmission,
+    /// As it is produced, or at the end.
+    AsProduced,
+    /// The most that the request may take when it admits it; what was not taken
+    /// is given back at the end.
+    Reserved,
 }
 
 /// What is remembered of one request.
@@ -76,6 +96,13 @@ pub(crate) struct Entry {
     open: u64,
 }
 
+impl Entry {
+    /// What it is charged.
+    pub(crate) const fn amount(&self) -> u64 {
+        self.amount
+    }
+}
+
 /// Whose head is read: its place in the order of sending, when that was, and
 /// what is remembered of it.
 #[derive(Clone, Copy, Debug)]
@@ -85,14 +112,84 @@ pub(crate) struct Seen<'a> {
     pub(crate) entry: &'a Entry,
 }
 
+/// What a head taught.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Learnt {
+    /// Something may pass earlier for it.
+    pub(crate) loosened: bool,
+    /// By how much less it showed than was believed, in tokens.
+    pub(crate) short: u64,
+    /// By how much more.
+    pub(crate) over: u64,
+}
+
+/// A surprise is held back for about so many heads.
+const FADE: u64 = 128;
+
 /// By how much two requests may overtake each other on their way.
 const REORDER: Duration = Duration::from_millis(100);
 
 /// The time in which a limit comes in, where the server does not say.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Beyond so many unheard requests, it matters what they take.
+const UNHEARD: u64 = 4;
+
+/// After so long without a send, one more may go unheard.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What all ledgers know of sending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sending {
+    /// How many were let pass: the number of the next.
+    pub(crate) admitted: u64,
+    /// The number of the first that is younger than all that were heard of, and
+    /// how many from there on came to nothing.
+    pub(crate) unseen: u64,
+    pub(crate) undone: u64,
+    /// When the last one was.
+    pub(crate) last: Instant,
+    /// Mean time from there to the head, in nanoseconds.
+    pub(crate) first_token: u64,
+}
+
+impl Sending {
+    pub(crate) const NONE: Self = Self {
+        admitted: 0,
+        unseen: 0,
+        undone: 0,
+        last: Instant::ZERO,
+        first_token: 0,
+    };
+
+    /// How many are out of which nothing was heard, nor of a younger one.
+    const fn unheard(&self) -> u64 {
+        self.admitted
+            .saturating_sub(self.unseen)
+            .saturating_sub(self.undone)
+    }
+
+    /// This one was heard of.
+    pub(crate) const fn heard(&mut self, number: u64) {
+        if number >= self.unseen {
+            self.unseen = number.saturating_add(1);
+            self.undone = 0;
+        }
+    }
+
+    /// This one came to nothing; the one before it was sent at `before`.
+    pub(crate) const fn undo(&mut self, number: u64, before: Instant) {
+        if number.saturating_add(1) == self.admitted {
+            self.admitted = number;
+            self.last = before;
+        } else if number >= self.unseen {
+            self.undone = self.undone.saturating_add(1);
+        }
+    }
+}
+
 impl Ledger {
-    pub(crate) const fn new(late: bool) -> Self {
+    pub(crate) const fn new(counting: Counting) -> Self {
         Self {
             bucket: None,
             disabled: false,
@@ -103,17 +200,22 @@ impl Ledger {
             unseen: 0,
             full_at: None,
             rounding: 0,
-            late,
+            confirmed: 0,
+            surprise: 0,
+            slack: 0,
+            limit: 0,
+            counting,
         }
     }
 
-    pub(crate) const fn bucket(&self) -> Option<&TokenBucket> {
-        self.bucket.as_ref()
+    /// The most that is ever there.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
     }
 
-    /// Whether the server counts it when it is produced.
+    /// Whether what is charged for others in flight matters to it.
     pub(crate) const fn is_late(&self) -> bool {
-        self.late
+        matches!(self.counting, Counting::AsProduced)
     }
 
     pub(crate) const fn is_disabled(&self) -> bool {
@@ -129,6 +231,7 @@ impl Ledger {
         burst: u64,
         open: u64,
     ) -> Result<(), ConfigError> {
+        self.limit = burst;
         match &mut self.bucket {
             Some(bucket) => bucket.set(now, rate, burst),
             None => {
@@ -151,17 +254,69 @@ impl Ledger {
     }
 
     /// What must be there for `amount` to pass: the amount, and what is held
-    /// back for the server's rounding, as far as the bucket has room for it.
+    /// back for the server's rounding and for surprises, as far as the bucket
+    /// has room for it.
     fn need(&self, bucket: &TokenBucket, amount: u64) -> u64 {
-        let held = amount.saturating_add(u64::from(self.rounding));
-        held.min(bucket.burst()).max(amount)
+        let held = amount
+            .saturating_add(u64::from(self.rounding))
+            .saturating_add(self.surprise);
+        held.max(amount).min(bucket.burst())
     }
 
-    /// Whether `amount` would pass.
-    pub(crate) fn peek(&self, now: Instant, amount: u64) -> Result<(), Refusal> {
+    /// Whether `amount` would pass, where `coming` more will be there by the
+    /// time that it is taken.
+    pub(crate) fn peek(&self, now: Instant, amount: u64, coming: u64) -> Result<(), Refusal> {
         match &self.bucket {
-            Some(bucket) => bucket.peek(now, self.need(bucket, amount)),
+            Some(_) if amount > self.limit => Err(Refusal::Never),
+            Some(bucket) => bucket.peek_with(now, self.need(bucket, amount), coming),
             None => Ok(()),
+        }
+    }
+
+    /// How much comes in, on average, before what is sent now is produced, a
+    /// request taking `duration` nanoseconds: what comes in three eighths of
+    /// that, and no more than half of what heads showed to be charged, `open`,
+    /// and not produced yet. With all of it, in half the time, variance alone
+    /// makes for refusals. Where there are surprises, less or nothing.
+    pub(crate) fn coming(&self, duration: u64, open: u64) -> u64 {
+        let Some(bucket) = &self.bucket else {
+            return 0;
+        };
+        let part = (duration >> 2).saturating_add(duration >> 3);
+        let comes = bucket.rate().in_span(Duration::from_nanos(part));
+        let likely = comes.min(self.slack >> 1).min(open >> 1);
+        likely.saturating_sub(self.surprise.saturating_mul(2))
+    }
+
+    /// Whether `amount` may be sent before more is heard. Beyond [`UNHEARD`]
+    /// requests, what is charged and not confirmed may be a fifth of the level,
+    /// or what comes in while two heads are awaited; it may be more only after
+    /// [`PATIENCE`] without a send. `None` where it may, else from when on.
+    pub(crate) fn unheard(&self, now: Instant, amount: u64, sending: &Sending) -> Option<Instant> {
+        if sending.unheard() < UNHEARD {
+            return None;
+        }
+        let patient = sending.last.saturating_add(PATIENCE);
+        if now >= patient {
+            return None;
+        }
+        let Some(bucket) = &self.bucket else {
+            // The server shows no limit, or has not been heard at all.
+            return (sending.unseen == 0).then_some(patient);
+        };
+        let unconfirmed = self
+            .charged
+            .wrapping_sub(self.confirmed)
+            .saturating_add(amount);
+        let rate = bucket.rate();
+        let awaited = sending.first_token.saturating_mul(2);
+        if tokens(rate, unconfirmed) <= ticks(rate, Instant::from_nanos(awaited)) {
+            return None;
+        }
+        match bucket.peek(now, unconfirmed.saturating_mul(5)) {
+            Ok(()) => None,
+            Err(Refusal::Until(until)) => Some(until.min(patient)),
+            Err(Refusal::Never) => Some(patient),
         }
     }
 
@@ -201,11 +356,15 @@ impl Ledger {
 
     /// It took nothing: gives all of it back. What its head shows does not hold
     /// it, so its own marks move with it. True where the level rose.
-    pub(crate) fn refund(&mut self, entry: &mut Entry) -> bool {
+    pub(crate) fn refund(&mut self, number: u64, entry: &mut Entry) -> bool {
         let amount = entry.amount;
         let lifted = self.give_back(entry, amount);
         entry.returned = entry.returned.wrapping_add(amount);
         entry.amount = 0;
+        if number >= self.unseen {
+            // It is not to be confirmed any more.
+            self.confirmed = self.confirmed.wrapping_add(amount);
+        }
         lifted
     }
 
@@ -220,7 +379,7 @@ impl Ledger {
         entry: &mut Entry,
         actual: u64,
     ) -> bool {
-        if !self.late && number < self.unseen {
+        if self.counting == Counting::AtAdmission && number < self.unseen {
             return false;
         }
         if actual <= entry.amount {
@@ -249,9 +408,16 @@ impl Ledger {
         }
     }
 
+    /// The request was answered well, whatever its head shows.
+    pub(crate) fn confirm(&mut self, seen: Seen<'_>) {
+        if seen.number >= self.unseen {
+            self.unseen = seen.number.saturating_add(1);
+            self.confirmed = seen.entry.charged;
+        }
+    }
+
     /// A head shows `meter`; with `learn` its limit is believed. `seen` is the
-    /// request that it answers, `open` what is charged and not settled. True
-    /// where something may pass earlier for it.
+    /// request that it answers, `open` what is charged and not settled.
     pub(crate) fn observe(
         &mut self,
         now: Instant,
@@ -259,18 +425,21 @@ impl Ledger {
         meter: &Meter,
         open: u64,
         learn: bool,
-    ) -> bool {
+    ) -> Learnt {
+        let mut learnt = Learnt::default();
         if seen.is_some_and(|seen| seen.number < self.unseen) {
-            return false;
+            return learnt;
         }
         let was_known = self.bucket.is_some();
-        let loosened = learn && self.adopt(now, meter, open);
+        learnt.loosened = learn && self.adopt(now, meter, open);
         let Some((seen, remaining)) = seen.zip(meter.remaining) else {
-            return loosened;
+            return learnt;
         };
-        self.unseen = seen.number.saturating_add(1);
+        self.confirm(seen);
         self.rounding = remaining.rounding;
-        self.reconcile(seen, remaining, was_known) || loosened
+        self.learn_capacity(now, seen, meter);
+        self.reconcile(seen, remaining, was_known, &mut learnt);
+        learnt
     }
 
     /// Believes the limit that `meter` shows. True where something may pass
@@ -288,15 +457,21 @@ impl Ledger {
         if known.is_some_and(|bucket| bucket.rate() == rate) {
             return was_disabled;
         }
-        let larger = known.is_none_or(|bucket| bucket.burst() < limit);
+        let larger = known.is_none() || self.limit < limit;
         let set = self.set_limit(now, rate, limit, open);
         (set.is_ok() && larger) || was_disabled
     }
 
-    /// Moves the level to where a head says that it is. True where it rose.
-    fn reconcile(&mut self, seen: Seen<'_>, remaining: Remaining, was_known: bool) -> bool {
+    /// Moves the level to where a head says that it is.
+    fn reconcile(
+        &mut self,
+        seen: Seen<'_>,
+        remaining: Remaining,
+        was_known: bool,
+        learnt: &mut Learnt,
+    ) {
         let Some(bucket) = &mut self.bucket else {
-            return false;
+            return;
         };
         let rate = bucket.rate();
         let entry = seen.entry;
@@ -312,14 +487,20 @@ impl Ledger {
         };
         let since = self.charged.wrapping_sub(entry.charged);
         let back = self.returned.wrapping_sub(entry.returned);
+        // Half of what is not produced yet, on average, surely is not in Q.
+        let to_come = (self.slack >> 1).min(entry.open >> 1);
         let least = shown(remaining.shown)
             .saturating_add(tokens(rate, since))
+            .saturating_add(tokens(rate, to_come))
             .saturating_sub(tokens(rate, back));
         let most = if remaining.shown == 0 {
             // Perhaps a debt that is not shown.
             u128::MAX
         } else {
-            let unproduced = if self.late { entry.open } else { 0 };
+            let unproduced = match self.counting {
+                Counting::AsProduced => entry.open,
+                Counting::AtAdmission | Counting::Reserved => 0,
+            };
             shown(remaining.at_least())
                 .saturating_add(tokens(rate, since))
                 .saturating_add(tokens(rate, entry.overtaken))
@@ -330,14 +511,60 @@ impl Ledger {
             // The first word on this: the less, and no more.
             let start = if most == u128::MAX { least } else { most };
             bucket.clamp_tat(start, start);
-        } else if self.full_at.is_some_and(|at| at >= seen.sent) {
+            learnt.loosened |= bucket.tat() < before;
+            return;
+        }
+        if self.full_at.is_some_and(|at| at >= seen.sent) {
             // It was full since, and so was the server's, if that held more:
             // there is nothing to raise.
             bucket.clamp_tat(least, u128::MAX);
         } else {
             bucket.clamp_tat(least, most.max(least));
         }
-        bucket.tat() < before
+        learnt.loosened |= bucket.tat() < before;
+        // What was believed just after it was sent, against what its head
+        // shows: what is not known of the server, in one number each way.
+        let believed = ticks(rate, seen.sent).saturating_add(entry.charge.owed().into());
+        let most_held = bucket.burst().checked_div(4).unwrap_or_default();
+        let short = bucket.tokens_in(shown(remaining.shown).saturating_sub(believed));
+        let faded = self.surprise.checked_div(FADE).unwrap_or_default();
+        self.surprise = self
+            .surprise
+            .saturating_sub(faded)
+            .max(short.min(most_held));
+        if remaining.shown > 0 {
+            let over = bucket.tokens_in(believed.saturating_sub(shown(remaining.at_least())));
+            if self.is_late() {
+                self.slack = mean(self.slack, over.min(entry.open));
+            }
+            learnt.over = over;
+        }
+        learnt.short = short;
+    }
+
+    /// A head shows when the bucket is full again: no later than the time from
+    /// sending to now, and the seconds in which both dates are given, after
+    /// that. So it holds no more than what remains and what comes in until then.
+    /// Servers enforce a limit over shorter intervals without saying so.
+    fn learn_capacity(&mut self, now: Instant, seen: Seen<'_>, meter: &Meter) {
+        let Some((bucket, remaining)) = self.bucket.as_mut().zip(meter.remaining) else {
+            return;
+        };
+        let Some(after) = meter.reset.and_then(|reset| reset.after_date_ms) else {
+            return;
+        };
+        let after = Duration::from_millis(u64::try_from(after).unwrap_or(0));
+        let span = now
+            .saturating_duration_since(seen.sent)
+            .saturating_add(after)
+            .saturating_add(Duration::from_secs(1));
+        let left = u64::try_from(remaining.at_most()).unwrap_or(0);
+        let most = left.saturating_add(bucket.rate().in_span(span)).max(1);
+        let clearly = bucket.burst().checked_div(16).unwrap_or_default();
+        if most < bucket.burst().saturating_sub(clearly) {
+            let rate = bucket.rate();
+            let _never_zero = bucket.set(now, rate, most);
+        }
     }
 
     /// A request that was charged `amount` was refused, to come again after
@@ -369,6 +596,19 @@ impl Ledger {
         let quiet = age >= REORDER.saturating_mul(2);
         self.earlier = [self.charged, if quiet { self.charged } else { newer }];
         self.marked = now;
+    }
+}
+
+/// A fading mean: a new value weighs a sixteenth, the first all.
+pub(crate) fn mean(old: u64, new: u64) -> u64 {
+    if old == 0 {
+        return new;
+    }
+    let step = old.abs_diff(new).checked_div(16).unwrap_or_default();
+    if new > old {
+        old.saturating_add(step)
+    } else {
+        old.saturating_sub(step)
     }
 }
 

@@ -7,8 +7,10 @@
 
 mod forecast;
 mod ledger;
+mod output;
 mod slow_start;
 
 pub(crate) use forecast::Forecast;
-pub(crate) use ledger::{Entry, Ledger, Seen};
+pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, mean};
+pub(crate) use output::{Amounts, Entries, Output};
 pub(crate) use slow_start::SlowStart;

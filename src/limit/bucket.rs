@@ -90,6 +90,11 @@ impl Charge {
     pub const fn amount(&self) -> u64 {
         self.amount
     }
+
+    /// How far the bucket was from full right after it, in units; saturating.
+    pub(crate) const fn owed(&self) -> u64 {
+        self.owed
+    }
 }
 
 impl TokenBucket {
@@ -133,11 +138,17 @@ impl TokenBucket {
         if amount > self.burst {
             return Err(Refusal::Never);
         }
+        self.peek_with(now, amount, 0)
+    }
+
+    /// As [`peek`](Self::peek), as if it held `more`.
+    pub(crate) fn peek_with(&self, now: Instant, amount: u64, more: u64) -> Result<(), Refusal> {
         // Fits as it stands, or once the clock has caught up with this:
         let due = self
             .tat
             .saturating_add(tokens(self.rate, amount))
-            .saturating_sub(self.depth);
+            .saturating_sub(self.depth)
+            .saturating_sub(tokens(self.rate, more));
         let here = ticks(self.rate, now);
         if due <= here {
             return Ok(());
@@ -308,7 +319,7 @@ impl TokenBucket {
     }
 
     /// How many tokens `units` are, rounded up; saturating.
-    fn tokens_in(&self, units: u128) -> u64 {
+    pub(crate) fn tokens_in(&self, units: u128) -> u64 {
         let whole = units.div_ceil(u128::from(self.rate.period_nanos().max(1)));
         u64::try_from(whole).unwrap_or(u64::MAX)
     }

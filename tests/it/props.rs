@@ -62,12 +62,17 @@ fn hints() -> impl Strategy<Value = ServerHints> {
 
 /// Sequences of operations; with `heads`, also what responses show.
 fn ops(heads: bool) -> impl Strategy<Value = Vec<Op>> {
-    let op = prop_oneof![
+    let act = prop_oneof![
         6 => cost().prop_map(Op::Acquire),
         3 => (any::<usize>(), prop::option::of(cost())).prop_map(|(i, c)| Op::Settle(i, c)),
-        (if heads { 3 } else { 0 }) => (any::<usize>(), hints()).prop_map(|(i, h)| Op::Observe(i, Box::new(h))),
         4 => (0..3_000_000_000_u64).prop_map(Op::Advance),
     ];
+    let hear = (any::<usize>(), hints()).prop_map(|(i, h)| Op::Observe(i, Box::new(h)));
+    let op = if heads {
+        prop_oneof![13 => act, 3 => hear].boxed()
+    } else {
+        act.boxed()
+    };
     prop::collection::vec(op, 1..50)
 }
 

@@ -107,8 +107,9 @@ fn a_deadline_that_only_the_settling_of_others_makes_possible() {
         1s    a 200                  -> deliver
         5s    a finished in=1 out=1  -> deliver
         5s    b woken                -> send 1
-        # Nobody's settling can help c: what is there is 49 of 50 at best.
-        5s    c submitted            -> send 1
+        # Nor can c before b is through; b is not in time.
+        5s    c submitted            -> wait 6s output tokens
+        6s    c woken                -> give-up it cannot start by its deadline
         ",
     );
 }

@@ -1,0 +1,269 @@
+//! When output is counted: which rule is in force, found out by elimination.
+
+use core::time::Duration;
+
+use super::ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending, mean};
+use crate::{
+    error::ConfigError,
+    hints::Meter,
+    limit::Refusal,
+    time::{Instant, nanos},
+    units::Rate,
+};
+
+/// The ledger of output tokens: one for each rule by which a server may count
+/// them. What is sent must pass all that are not refuted.
+///
+/// A head that shows less than was believed speaks against output being counted
+/// as it is produced, one that shows more against its being reserved. Each adds
+/// that much to a rule's doubt, at most one unit (the server's rounding, or what
+/// a request produces, whichever is more); the least of the doubts is taken off
+/// both, because what speaks against both speaks against none. A rule is refuted
+/// while its doubt is over two units. Output charged at admission needs no rule
+/// of its own: it is as if it were produced at once. Nothing is chosen: to run by a wrong rule costs three quarters of the
+/// throughput or as many refusals, and to choose one at a time goes to and fro.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Output {
+    ledgers: [Ledger; RULES.len()],
+    /// In 256ths of a unit.
+    doubts: [u64; RULES.len()],
+    /// Mean time from sending to the end of the answer, in nanoseconds.
+    duration: u64,
+}
+
+/// In the order of the ledgers.
+const RULES: [Counting; 2] = [Counting::AsProduced, Counting::Reserved];
+
+const UNIT: u64 = 256;
+
+/// The doubt in reserved output to begin with: the Claude API's documents say
+/// since February 2026 that it is not. The first heads that show less than was
+/// believed overcome it.
+const UNLIKELY: u64 = 576;
+
+/// What is remembered of one request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Entries([Entry; RULES.len()]);
+
+/// What a request may produce.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Amounts {
+    /// What it is expected to.
+    pub(crate) forecast: u64,
+    /// The most that it may.
+    pub(crate) most: u64,
+}
+
+impl Amounts {
+    /// What is charged by each rule.
+    const fn by_rule(self) -> [u64; RULES.len()] {
+        [self.forecast, self.most]
+    }
+}
+
+impl Output {
+    pub(crate) const fn new() -> Self {
+        let [produced, reserved] = RULES;
+        Self {
+            ledgers: [Ledger::new(produced), Ledger::new(reserved)],
+            doubts: [0, UNLIKELY],
+            duration: 0,
+        }
+    }
+
+    /// The ledger that what is known of the limit can be read from.
+    pub(crate) const fn any(&self) -> &Ledger {
+        let [ledger, ..] = &self.ledgers;
+        ledger
+    }
+
+    fn stands(&self, rule: Counting) -> bool {
+        RULES
+            .iter()
+            .zip(self.doubts)
+            .any(|(&other, doubt)| other == rule && doubt <= UNIT.saturating_mul(2))
+    }
+
+    /// The ledgers of rules that are not refuted, with what they charge.
+    fn standing(&self, amounts: Amounts) -> impl Iterator<Item = (&Ledger, Counting, u64)> {
+        self.ledgers
+            .iter()
+            .zip(RULES)
+            .zip(amounts.by_rule())
+            .filter(|&((_, rule), _)| self.stands(rule))
+            .map(|((ledger, rule), amount)| (ledger, rule, amount))
+    }
+
+    pub(crate) fn set_limit(
+        &mut self,
+        now: Instant,
+        rate: Rate,
+        burst: u64,
+        open: u64,
+    ) -> Result<(), ConfigError> {
+        for ledger in &mut self.ledgers {
+            ledger.set_limit(now, rate, burst, open)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it would pass by all rules that stand, `open` being charged for
+    /// others in flight.
+    pub(crate) fn peek(&self, now: Instant, amounts: Amounts, open: u64) -> Result<(), Refusal> {
+        let mut latest = None;
+        for (ledger, rule, amount) in self.standing(amounts) {
+            let coming = match rule {
+                Counting::AsProduced => ledger.coming(self.duration, open),
+                Counting::AtAdmission | Counting::Reserved => 0,
+            };
+            match ledger.peek(now, amount, coming) {
+                Ok(()) => {}
+                Err(Refusal::Until(until)) => latest = latest.max(Some(until)),
+                // What is reserved may be more than there ever is. Then that
+                // rule cannot be kept, and the other decides.
+                Err(Refusal::Never) if rule == Counting::Reserved => {}
+                Err(Refusal::Never) => return Err(Refusal::Never),
+            }
+        }
+        latest.map_or(Ok(()), |until| Err(Refusal::Until(until)))
+    }
+
+    pub(crate) fn unheard(
+        &self,
+        now: Instant,
+        amounts: Amounts,
+        sending: &Sending,
+    ) -> Option<Instant> {
+        let mut latest = None;
+        for (ledger, _, amount) in self.standing(amounts) {
+            latest = latest.max(ledger.unheard(now, amount, sending));
+        }
+        latest
+    }
+
+    /// From when it passes if all that is in flight, `open`, turns out to cost
+    /// nothing.
+    pub(crate) fn earliest(&self, now: Instant, amounts: Amounts, open: u64) -> Instant {
+        // A rule that stands may fall; the one that asks least decides.
+        self.standing(amounts)
+            .map(|(ledger, rule, amount)| match rule {
+                Counting::Reserved => now,
+                Counting::AtAdmission | Counting::AsProduced => {
+                    let coming = ledger.coming(self.duration, open);
+                    ledger.earliest(now, amount, open.saturating_add(coming))
+                }
+            })
+            .min()
+            .unwrap_or(now)
+    }
+
+    pub(crate) fn charge(&mut self, now: Instant, amounts: Amounts, open: u64) -> Entries {
+        let mut entries = Entries::default();
+        let places = entries.0.iter_mut().zip(&mut self.ledgers);
+        for ((entry, ledger), amount) in places.zip(amounts.by_rule()) {
+            *entry = ledger.charge(now, amount, open);
+        }
+        entries
+    }
+
+    pub(crate) fn refund(&mut self, number: u64, entries: &mut Entries) -> bool {
+        let places = entries.0.iter_mut().zip(&mut self.ledgers);
+        places.fold(false, |lifted, (entry, ledger)| {
+            ledger.refund(number, entry) | lifted
+        })
+    }
+
+    pub(crate) fn settle(
+        &mut self,
+        now: Instant,
+        number: u64,
+        sent: Instant,
+        entries: &mut Entries,
+        actual: u64,
+    ) -> bool {
+        if actual > 0 {
+            let took = nanos(now.saturating_duration_since(sent));
+            self.duration = mean(self.duration, took);
+        }
+        let places = entries.0.iter_mut().zip(&mut self.ledgers);
+        places.fold(false, |lifted, (entry, ledger)| {
+            ledger.settle(now, number, entry, actual) | lifted
+        })
+    }
+
+    /// The request was answered well, whatever its head shows.
+    pub(crate) fn confirm(&mut self, number: u64, sent: Instant, entries: &Entries) {
+        for (entry, ledger) in entries.0.iter().zip(&mut self.ledgers) {
+            ledger.confirm(Seen {
+                number,
+                sent,
+                entry,
+            });
+        }
+    }
+
+    /// As [`Ledger::observe`], for each rule; and what it says against them.
+    pub(crate) fn observe(
+        &mut self,
+        now: Instant,
+        seen: Option<(u64, Instant, &Entries)>,
+        meter: &Meter,
+        open: u64,
+        learn: bool,
+    ) -> bool {
+        let mut all = [Learnt::default(); RULES.len()];
+        for (place, (learnt, ledger)) in all.iter_mut().zip(&mut self.ledgers).enumerate() {
+            let seen = seen.and_then(|(number, sent, entries)| {
+                entries.0.get(place).map(|entry| Seen {
+                    number,
+                    sent,
+                    entry,
+                })
+            });
+            *learnt = ledger.observe(now, seen, meter, open, learn);
+        }
+        let step = meter
+            .remaining
+            .map_or(0, |left| u64::from(left.rounding).saturating_mul(2));
+        let produced = seen.map_or(0, |(_, _, entries)| {
+            let [entry, ..] = &entries.0;
+            entry.amount()
+        });
+        self.doubt(&all, step.max(produced).max(1));
+        all.iter().any(|learnt| learnt.loosened)
+    }
+
+    fn doubt(&mut self, all: &[Learnt; RULES.len()], unit: u64) {
+        for ((doubt, learnt), rule) in self.doubts.iter_mut().zip(all).zip(RULES) {
+            let against = match rule {
+                Counting::Reserved => learnt.over,
+                Counting::AtAdmission | Counting::AsProduced => learnt.short,
+            };
+            // Half a unit is noise.
+            let noise = unit.checked_div(2).unwrap_or_default();
+            let beyond = against.saturating_sub(noise).min(unit).saturating_mul(UNIT);
+            *doubt = doubt.saturating_add(beyond.checked_div(unit).unwrap_or_default());
+        }
+        let least = self.doubts.iter().copied().min().unwrap_or_default();
+        for doubt in &mut self.doubts {
+            *doubt = doubt.saturating_sub(least);
+        }
+    }
+
+    /// A refusal that only reserved output explains.
+    pub(crate) fn blame_reservation(&mut self) {
+        for (doubt, rule) in self.doubts.iter_mut().zip(RULES) {
+            if rule == Counting::Reserved {
+                *doubt = 0;
+            } else {
+                *doubt = doubt.saturating_add(UNIT.saturating_mul(4));
+            }
+        }
+    }
+
+    pub(crate) fn refused(&mut self, now: Instant, amounts: Amounts, wait: Duration) {
+        for (ledger, amount) in self.ledgers.iter_mut().zip(amounts.by_rule()) {
+            ledger.refused(now, amount, wait);
+        }
+    }
+}
