@@ -514,7 +514,7 @@ impl Ledger {
             learnt.loosened |= bucket.tat() < before;
             return;
         }
-        if self.full_at.is_some_and(|at| at >= seen.sent) {
+        if self.full_at.is_some_and(|at| at > seen.sent) {
             // It was full since, and so was the server's, if that held more:
             // there is nothing to raise.
             bucket.clamp_tat(least, u128::MAX);
@@ -527,7 +527,7 @@ impl Ledger {
         let believed = ticks(rate, seen.sent).saturating_add(entry.charge.owed().into());
         let most_held = bucket.burst().checked_div(4).unwrap_or_default();
         let short = bucket.tokens_in(shown(remaining.shown).saturating_sub(believed));
-        let faded = self.surprise.checked_div(FADE).unwrap_or_default();
+        let faded = self.surprise.div_ceil(FADE);
         self.surprise = self
             .surprise
             .saturating_sub(faded)
@@ -617,4 +617,189 @@ fn rate_of(meter: &Meter) -> Option<(Rate, u64)> {
     let limit = meter.limit?;
     let rate = Rate::per(limit, meter.window.unwrap_or(MINUTE)).ok()?;
     Some((rate, limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        hints::{Family, Reset, ResetGiven},
+        units::Dimension,
+    };
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// 600 a minute, ten a second.
+    fn ledger(counting: Counting) -> Ledger {
+        let mut ledger = Ledger::new(counting);
+        let rate = Rate::per_minute(600).unwrap();
+        ledger.set_limit(at(0), rate, 600, 0).unwrap();
+        ledger
+    }
+
+    fn shows(left: i64, rounding: u32) -> Meter {
+        Meter::new(Family::Standard, Dimension::InputTokens)
+            .limit(600)
+            .remaining(left, rounding)
+    }
+
+    fn head(
+        ledger: &mut Ledger,
+        now: Instant,
+        number: u64,
+        sent: Instant,
+        entry: &Entry,
+        meter: &Meter,
+    ) -> Learnt {
+        let seen = Seen {
+            number,
+            sent,
+            entry,
+        };
+        ledger.observe(now, Some(seen), meter, 0, true)
+    }
+
+    fn level(ledger: &Ledger, now: Instant) -> u64 {
+        ledger.bucket.unwrap().available(now)
+    }
+
+    #[test]
+    fn a_head_is_compared_with_what_was_charged_since() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let first = ledger.charge(at(0), 100, 0);
+        let _second = ledger.charge(at(500), 50, 0);
+        // The server charged the first 300, not 100.
+        head(&mut ledger, at(1_000), 0, at(0), &first, &shows(300, 0));
+        assert_eq!(level(&ledger, at(1_000)), 300 + 10 - 50);
+    }
+
+    #[test]
+    fn a_head_older_than_the_newest_is_not_used() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let first = ledger.charge(at(0), 100, 0);
+        let second = ledger.charge(at(500), 50, 0);
+        head(&mut ledger, at(900), 1, at(500), &second, &shows(300, 0));
+        let before = ledger;
+        head(&mut ledger, at(1_000), 0, at(0), &first, &shows(10, 0));
+        assert_eq!(ledger, before);
+    }
+
+    #[test]
+    fn within_the_rounding_the_level_stays() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let entry = ledger.charge(at(0), 120, 0);
+        // 480 by its own account; 500 shown stands for 450 to 550, of which the
+        // lower half is believed.
+        head(&mut ledger, at(0), 0, at(0), &entry, &shows(500, 50));
+        assert_eq!(level(&ledger, at(0)), 480);
+        let entry = ledger.charge(at(0), 0, 0);
+        head(&mut ledger, at(0), 1, at(0), &entry, &shows(400, 50));
+        assert_eq!(level(&ledger, at(0)), 400);
+    }
+
+    #[test]
+    fn what_a_head_has_counted_is_not_credited_again() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let mut entry = ledger.charge(at(0), 300, 0);
+        // It took only 100, and the head shows it.
+        head(&mut ledger, at(0), 0, at(0), &entry, &shows(500, 0));
+        assert_eq!(level(&ledger, at(0)), 500);
+        assert!(!ledger.settle(at(0), 0, &mut entry, 100));
+        assert_eq!(level(&ledger, at(0)), 500);
+        // Of one whose head was not read, it is.
+        let mut entry = ledger.charge(at(0), 300, 0);
+        assert!(ledger.settle(at(0), 1, &mut entry, 100));
+        assert_eq!(level(&ledger, at(0)), 400);
+    }
+
+    #[test]
+    fn a_refused_request_moves_its_own_marks() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let mut entry = ledger.charge(at(0), 400, 0);
+        assert!(ledger.refund(0, &mut entry));
+        // What its head shows does not hold it: nothing is credited beyond.
+        head(&mut ledger, at(0), 0, at(0), &entry, &shows(350, 0));
+        assert_eq!(level(&ledger, at(0)), 350);
+    }
+
+    #[test]
+    fn nothing_remaining_may_hide_a_debt() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let entry = ledger.charge(at(0), 600, 0);
+        let _debt = ledger.charge(at(0), 100, 0);
+        head(&mut ledger, at(0), 0, at(0), &entry, &shows(0, 50));
+        assert_eq!(ledger.bucket.unwrap().debt(at(0)), 100);
+        // A debt that is shown is one.
+        let entry = ledger.charge(at(0), 0, 0);
+        head(&mut ledger, at(0), 1, at(0), &entry, &shows(-250, 0));
+        assert_eq!(ledger.bucket.unwrap().debt(at(0)), 250);
+    }
+
+    #[test]
+    fn output_that_is_not_produced_yet_is_no_surprise() {
+        let mut ledger = ledger(Counting::AsProduced);
+        let first = ledger.charge(at(0), 100, 0);
+        let second = ledger.charge(at(0), 100, 100);
+        // Nothing of either is produced: both are still to come.
+        head(&mut ledger, at(0), 0, at(0), &first, &shows(600, 0));
+        let learnt = head(&mut ledger, at(0), 1, at(0), &second, &shows(600, 0));
+        assert_eq!((learnt.over, learnt.short), (200, 0));
+        assert!(
+            level(&ledger, at(0)) <= 500,
+            "only what cannot be is raised"
+        );
+    }
+
+    #[test]
+    fn a_smaller_bucket_shows_itself_by_its_reset() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let entry = ledger.charge(at(0), 10, 0);
+        // Twenty left, and full again in a second: it holds thirty, and what
+        // comes in within the second of rounding.
+        let mut meter = shows(20, 0);
+        meter.reset = Some(Reset::new(ResetGiven::In { millis: 1_000 }, None));
+        head(&mut ledger, at(0), 0, at(0), &entry, &meter);
+        assert_eq!(ledger.bucket.unwrap().burst(), 40);
+        assert_eq!(ledger.limit(), 600);
+        // What is larger is let pass when the bucket is full, and not never.
+        assert!(matches!(ledger.peek(at(0), 300, 0), Err(Refusal::Until(_))));
+        assert_eq!(ledger.peek(at(0), 601, 0), Err(Refusal::Never));
+    }
+
+    #[test]
+    fn surprises_are_held_back_and_fade() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let entry = ledger.charge(at(0), 100, 0);
+        head(&mut ledger, at(0), 0, at(0), &entry, &shows(450, 0));
+        assert_eq!(ledger.surprise, 50);
+        for number in 1..400 {
+            let now = at(number * 1_000);
+            let entry = ledger.charge(now, 0, 0);
+            head(&mut ledger, now, number, now, &entry, &shows(600, 0));
+        }
+        assert!(ledger.surprise < 50, "{}", ledger.surprise);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_never_until_it_changes() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let none = Meter::new(Family::Standard, Dimension::InputTokens).limit(0);
+        ledger.observe(at(0), None, &none, 0, true);
+        assert!(ledger.is_disabled());
+        ledger.observe(at(0), None, &shows(600, 0), 0, true);
+        assert!(!ledger.is_disabled());
+    }
+
+    #[test]
+    fn a_limit_that_doubles_gives_no_burst() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let _drained = ledger.charge(at(0), 600, 0);
+        let doubled = Meter::new(Family::Standard, Dimension::InputTokens).limit(1_200);
+        let learnt = ledger.observe(at(0), None, &doubled, 0, true);
+        assert!(learnt.loosened);
+        assert_eq!(level(&ledger, at(0)), 0);
+        assert_eq!(level(&ledger, at(1_000)), 20);
+    }
 }

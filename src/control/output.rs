@@ -267,3 +267,72 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{hints::Family, units::Dimension};
+
+    const WANTED: Amounts = Amounts {
+        forecast: 300,
+        most: 1_000,
+    };
+
+    /// Sends twenty requests, a second apart; a head shows `left` of each.
+    fn after(left: impl Fn(i64) -> i64) -> Output {
+        let mut output = Output::new();
+        let rate = Rate::per_minute(60_000).unwrap();
+        output.set_limit(Instant::ZERO, rate, 60_000, 0).unwrap();
+        for number in 0..20 {
+            let now = Instant::from_millis(number);
+            let open = number.saturating_mul(WANTED.forecast);
+            let entries = output.charge(now, WANTED, open);
+            let meter = Meter::new(Family::Standard, Dimension::OutputTokens)
+                .limit(60_000)
+                .remaining(left(number as i64 + 1), 0);
+            output.observe(now, Some((number, now, &entries)), &meter, open, true);
+        }
+        output
+    }
+
+    #[test]
+    fn output_that_is_reserved_shows_itself() {
+        let output = after(|sent| 60_000 - sent * 1_000);
+        assert!(output.stands(Counting::Reserved));
+        assert!(!output.stands(Counting::AsProduced));
+    }
+
+    #[test]
+    fn output_that_is_produced_later_shows_itself() {
+        let output = after(|_| 60_000);
+        assert!(output.stands(Counting::AsProduced));
+        assert!(!output.stands(Counting::Reserved));
+    }
+
+    #[test]
+    fn output_charged_at_once_is_as_if_produced_at_once() {
+        let output = after(|sent| 60_000 - sent * 300);
+        assert!(output.stands(Counting::AsProduced));
+        assert!(!output.stands(Counting::Reserved));
+        let [produced, _] = &output.ledgers;
+        assert_eq!(produced.coming(10_000_000_000, 6_000), 0);
+    }
+
+    #[test]
+    fn a_refusal_that_only_reservation_explains_is_enough() {
+        let mut output = after(|_| 60_000);
+        output.blame_reservation();
+        assert!(output.stands(Counting::Reserved));
+    }
+
+    #[test]
+    fn a_reservation_beyond_the_limit_forbids_nothing() {
+        let mut output = after(|sent| 60_000 - sent * 1_000);
+        output.blame_reservation();
+        let huge = Amounts {
+            forecast: 300,
+            most: 64_000,
+        };
+        assert_eq!(output.peek(Instant::from_secs(60), huge, 0), Ok(()));
+    }
+}
