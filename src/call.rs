@@ -130,11 +130,7 @@ impl Call {
                 Some(self.request.cost_of(&usage))
             }
         };
-        pools.settle_permits(
-            now,
-            core::mem::replace(&mut self.permits, Permits::NONE),
-            actual,
-        );
+        pools.settle_permits(now, &mut self.permits, actual);
     }
 
     fn decide<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant) -> Decision {
@@ -156,9 +152,8 @@ impl Call {
             // Too late even if the pools would let it pass.
             pools.peek_request(now, &self.request)
         } else {
-            match pools.acquire_request(now, &self.request) {
-                Ok(permits) => {
-                    self.permits = permits;
+            match pools.acquire_request(now, &self.request, &mut self.permits) {
+                Ok(()) => {
                     self.life.sent(now);
                     return Decision::Send(Attempt {
                         number: self.life.attempts(),

@@ -319,9 +319,9 @@ impl Limiter {
     /// [`Cost::ZERO`] where it was never sent or was refused, or nobody knows
     /// what it took (`None`) and the charge stands. One that expired does
     /// nothing.
-    pub fn settle(&mut self, now: Instant, permit: Permit, actual: Option<Cost>) {
+    pub fn settle(&mut self, now: Instant, mut permit: Permit, actual: Option<Cost>) {
         let now = self.advance(now);
-        self.settle_inside(now, permit, actual);
+        self.settle_inside(now, &mut permit, actual);
     }
 
     /// Moves whenever one who was told to wait, by [`try_acquire`] or a
@@ -454,10 +454,10 @@ impl Limiter {
         if ledger.is_disabled() {
             return Err(Denied::Never(Never::NotEnabled(dimension)));
         }
-        let open = self.flights.sum(now, dimension);
         let is_output = dimension == Dimension::OutputTokens;
         let (refusal, unheard) = if is_output {
             let amounts = wanted.output();
+            let open = self.flights.sum(now, dimension);
             (
                 self.output.peek(now, amounts, open),
                 self.output.unheard(now, amounts, &self.sending),
@@ -474,6 +474,7 @@ impl Limiter {
         match refusal {
             Ok(()) => Ok(()),
             Err(Refusal::Until(until)) => {
+                let open = self.flights.sum(now, dimension);
                 let earliest = if is_output {
                     self.output.earliest(now, wanted.output(), open)
                 } else {
@@ -508,7 +509,7 @@ impl Limiter {
             if dimension == Dimension::OutputTokens {
                 continue;
             }
-            let open = if ledger.is_late() {
+            let open = if ledger.is_late() && ledger.limit() > 0 {
                 self.flights.sum(now, dimension)
             } else {
                 0
@@ -640,20 +641,25 @@ impl Limiter {
         self.forecast.learn(request, usage);
     }
 
-    pub(crate) fn settle_inside(&mut self, now: Instant, mut permit: Permit, actual: Option<Cost>) {
+    pub(crate) fn settle_inside(
+        &mut self,
+        now: Instant,
+        permit: &mut Permit,
+        actual: Option<Cost>,
+    ) {
         if !self.flights.give_back(now, permit.slice, permit.charges()) {
             return;
         }
         let mut loosened = Binding::of(Cause::InFlight).and(Binding::of(Cause::Confirmation));
         if actual == Some(Cost::ZERO) && !permit.refunded {
-            self.take_back(&mut permit);
+            self.take_back(permit);
         }
         if let Some(mark) = permit.young {
             if permit.refunded {
                 self.slow_start.forget(now, mark);
             } else {
                 self.slow_start.heard(now, mark);
-                self.confirm(now, &permit);
+                self.confirm(now, permit);
             }
         }
         if let Some(actual) = actual.filter(|_| !permit.refunded) {

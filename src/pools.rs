@@ -43,13 +43,20 @@ impl sealed::Sealed for Limiter {
         self.check(now, &self.wanted(request))
     }
 
-    fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
+    fn acquire_request(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        permits: &mut Permits,
+    ) -> Result<(), Denied> {
         let cost = self.wanted(request);
         if let Err(denied) = self.check(now, &cost) {
             self.tell(&denied);
             return Err(denied);
         }
-        Ok(Permits([Some(self.admit(now, &cost)), None]))
+        let [inner, _] = &mut permits.0;
+        *inner = Some(self.admit(now, &cost));
+        Ok(())
     }
 
     fn refund(&mut self, permits: &mut Permits) {
@@ -72,10 +79,11 @@ impl sealed::Sealed for Limiter {
         self.learn_usage(request, usage);
     }
 
-    fn settle_permits(&mut self, now: Instant, permits: Permits, actual: Option<Cost>) {
-        if let [Some(permit), _] = permits.0 {
+    fn settle_permits(&mut self, now: Instant, permits: &mut Permits, actual: Option<Cost>) {
+        if let Some(permit) = permits.inner_mut() {
             self.settle_inside(now, permit, actual);
         }
+        permits.clear();
     }
 
     fn expiry(&self, sent: Instant, now: Instant) -> Instant {
@@ -118,7 +126,12 @@ impl sealed::Sealed for [&mut Limiter; 2] {
         )
     }
 
-    fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied> {
+    fn acquire_request(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        permits: &mut Permits,
+    ) -> Result<(), Denied> {
         let [inner, outer] = self;
         let there = outer.clock().latest();
         let (cost, cost_there) = (inner.wanted(request), outer.wanted(request));
@@ -130,10 +143,10 @@ impl sealed::Sealed for [&mut Limiter; 2] {
             .inspect_err(|denied| outer.tell(denied))
             .map_err(|denied| translate(denied, outer, inner));
         both(mine, theirs)?;
-        Ok(Permits([
-            Some(inner.admit(now, &cost)),
-            Some(outer.admit(there, &cost_there)),
-        ]))
+        let [mine, theirs] = &mut permits.0;
+        *mine = Some(inner.admit(now, &cost));
+        *theirs = Some(outer.admit(there, &cost_there));
+        Ok(())
     }
 
     fn refund(&mut self, permits: &mut Permits) {
@@ -172,16 +185,16 @@ impl sealed::Sealed for [&mut Limiter; 2] {
         }
     }
 
-    fn settle_permits(&mut self, now: Instant, permits: Permits, actual: Option<Cost>) {
+    fn settle_permits(&mut self, now: Instant, permits: &mut Permits, actual: Option<Cost>) {
         let [inner, outer] = self;
         let there = outer.clock().latest();
-        let Permits([mine, theirs]) = permits;
-        if let Some(permit) = mine {
+        if let Some(permit) = permits.inner_mut() {
             inner.settle_inside(now, permit, actual);
         }
-        if let Some(permit) = theirs {
+        if let Some(permit) = permits.outer_mut() {
             outer.settle_inside(there, permit, actual);
         }
+        permits.clear();
     }
 
     fn expiry(&self, sent: Instant, now: Instant) -> Instant {
@@ -265,6 +278,13 @@ pub(crate) mod sealed {
             permit.as_ref()
         }
 
+        /// None any more; what is not there need not be written.
+        pub(super) fn clear(&mut self) {
+            for permit in &mut self.0 {
+                *permit = None;
+            }
+        }
+
         pub(super) const fn inner_mut(&mut self) -> Option<&mut Permit> {
             let [permit, _] = &mut self.0;
             permit.as_mut()
@@ -284,12 +304,18 @@ pub(crate) mod sealed {
         fn outside(&self, at: Instant) -> Instant;
         fn policy(&self) -> &RetryPolicy;
         fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied>;
-        fn acquire_request(&mut self, now: Instant, request: &Request) -> Result<Permits, Denied>;
+        /// Puts what it gives into `permits`.
+        fn acquire_request(
+            &mut self,
+            now: Instant,
+            request: &Request,
+            permits: &mut Permits,
+        ) -> Result<(), Denied>;
         fn refund(&mut self, permits: &mut Permits);
         fn observe_permits(&mut self, now: Instant, permits: &Permits, hints: &ServerHints);
         fn report(&mut self, now: Instant, permits: &mut Permits, class: Class, told: Told<'_>);
         fn learn(&mut self, request: &Request, usage: &Usage);
-        fn settle_permits(&mut self, now: Instant, permits: Permits, actual: Option<Cost>);
+        fn settle_permits(&mut self, now: Instant, permits: &mut Permits, actual: Option<Cost>);
         /// When a permit taken at `sent` expires, later than `now`.
         fn expiry(&self, sent: Instant, now: Instant) -> Instant;
     }

@@ -96,6 +96,7 @@ impl Cost {
 
     /// How much of `dimension`.
     #[expect(clippy::indexing_slicing, reason = "an index is below COUNT")]
+    #[inline]
     pub const fn get(&self, dimension: Dimension) -> u64 {
         self.0[dimension.index()]
     }
@@ -188,6 +189,7 @@ impl Rate {
     }
 
     /// The numerator, in lowest terms.
+    #[inline]
     pub const fn count(self) -> u64 {
         self.count
     }
@@ -198,6 +200,7 @@ impl Rate {
     }
 
     /// The denominator in nanoseconds.
+    #[inline]
     pub(crate) const fn period_nanos(self) -> u64 {
         self.period
     }

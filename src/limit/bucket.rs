@@ -134,6 +134,7 @@ impl TokenBucket {
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
     pub fn peek(&self, now: Instant, amount: u64) -> Result<(), Refusal> {
         if amount > self.burst {
             return Err(Refusal::Never);
@@ -142,19 +143,19 @@ impl TokenBucket {
     }
 
     /// As [`peek`](Self::peek), as if it held `more`.
+    #[inline]
     pub(crate) fn peek_with(&self, now: Instant, amount: u64, more: u64) -> Result<(), Refusal> {
-        // Fits as it stands, or once the clock has caught up with this:
-        let due = self
-            .tat
-            .saturating_add(tokens(self.rate, amount))
-            .saturating_sub(self.depth)
-            .saturating_sub(tokens(self.rate, more));
+        // Fits as it stands, or once the clock has caught up with what is due.
+        let due = self.tat.saturating_add(tokens(self.rate, amount));
         let here = ticks(self.rate, now);
-        if due <= here {
+        let room = here
+            .saturating_add(self.depth)
+            .saturating_add(tokens(self.rate, more));
+        if due <= room {
             return Ok(());
         }
         Err(Refusal::Until(
-            self.instant_after(now, due.wrapping_sub(here)),
+            self.instant_after(now, due.wrapping_sub(room)),
         ))
     }
 
@@ -166,6 +167,7 @@ impl TokenBucket {
     /// # Errors
     /// [`Refusal::Until`] with the exact instant from which it passes, or
     /// [`Refusal::Never`] where `amount` is more than the burst.
+    #[inline]
     pub fn try_acquire(&mut self, now: Instant, amount: u64) -> Result<Charge, Refusal> {
         self.peek(now, amount)?;
         Ok(self.charge(now, amount))
@@ -173,6 +175,7 @@ impl TokenBucket {
 
     /// Takes `amount` at `now` whether the bucket holds it or not. What it does
     /// not hold is a debt that the refill pays off first.
+    #[inline]
     pub fn charge(&mut self, now: Instant, amount: u64) -> Charge {
         let here = ticks(self.rate, now);
         if self.tat <= here {
@@ -327,6 +330,7 @@ impl TokenBucket {
     /// The instant `units` after `now`, rounded up: the one place where units
     /// become time. Most fit 64 bits, in which division is several times
     /// faster.
+    #[inline]
     fn instant_after(&self, now: Instant, units: u128) -> Instant {
         let count = self.rate.count().max(1);
         let span = match u64::try_from(units) {
@@ -342,6 +346,7 @@ impl TokenBucket {
     clippy::arithmetic_side_effects,
     reason = "two factors below 2^64 and 2^63 multiply to less than 2^127"
 )]
+#[inline]
 pub(crate) const fn ticks(rate: Rate, at: Instant) -> u128 {
     at.as_nanos() as u128 * rate.count() as u128
 }
@@ -351,6 +356,7 @@ pub(crate) const fn ticks(rate: Rate, at: Instant) -> u128 {
     clippy::arithmetic_side_effects,
     reason = "two factors below 2^64 and 2^63 multiply to less than 2^127"
 )]
+#[inline]
 pub(crate) const fn tokens(rate: Rate, amount: u64) -> u128 {
     amount as u128 * rate.period_nanos() as u128
 }
