@@ -1,6 +1,6 @@
 //! What a client is to a world.
 
-use crate::{Time, server::Shown, work::Job};
+use crate::{Time, head::Answer, work::Job};
 
 /// Decides for all jobs when they are sent.
 pub trait Client {
@@ -42,15 +42,4 @@ pub enum Verdict {
     Again(Time),
     /// It is over.
     GiveUp,
-}
-
-/// The head of an answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer {
-    /// 200, 429 or 529.
-    pub status: u16,
-    /// What it shows.
-    pub shown: Option<Shown>,
-    /// Its `retry-after`, in seconds.
-    pub retry_after: Option<u64>,
 }

@@ -7,19 +7,24 @@
 
 mod bound;
 mod client;
+mod head;
 mod ours;
+pub mod peers;
 mod run;
 mod server;
 mod work;
 mod world;
+mod worlds;
 
 pub use bound::bound;
-pub use client::{Answer, Ask, Client, Verdict};
+pub use client::{Ask, Client, Verdict};
+pub use head::{Answer, Shown};
 pub use ours::Ours;
 pub use run::{Mark, Outcome, run};
-pub use server::{OutputRule, Server, ServerSpec, Shown};
+pub use server::{EPOCH, OutputRule, Reception, Server, ServerSpec};
 pub use work::{Job, Sizes, Workload};
 pub use world::World;
+pub use worlds::worlds;
 
 /// Virtual time: nanoseconds since the world began.
 pub type Time = u64;

@@ -1,16 +1,14 @@
 //! This crate as a client.
 
-use std::time::Duration;
-
 use sendwhen::{
-    Call, Decision, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Meter, Profile, Rate,
-    Request, Reset, ResetGiven, RetryPolicy, ServerHints, UnixTime, Usage,
+    Call, Decision, Dimension, ErrorDetails, Event, HeaderParser, Instant, Limiter, Profile, Rate,
+    Request, RetryPolicy, Usage,
 };
 
 use crate::{
     Time,
-    client::{Answer, Ask, Client, Verdict},
-    server::Shown,
+    client::{Ask, Client, Verdict},
+    head::Answer,
     work::Job,
     world::World,
 };
@@ -78,10 +76,11 @@ impl Client for Ours {
     }
 
     fn head(&mut self, now: Time, id: usize, answer: &Answer) -> Verdict {
-        let mut hints = answer.shown.as_ref().map_or(ServerHints::NONE, hints);
-        if let Some(seconds) = answer.retry_after {
-            hints = hints.with_retry_after(Duration::from_secs(seconds));
-        }
+        let mut parser = HeaderParser::new();
+        answer.fields(|name, value| {
+            parser.field(name.as_bytes(), value.as_bytes());
+        });
+        let hints = parser.finish();
         let event = Event::Responded {
             status: answer.status,
             hints: &hints,
@@ -105,31 +104,4 @@ impl Client for Ours {
     fn opened(&self) -> u64 {
         self.limiter.opened()
     }
-}
-
-/// The fields of a head, as the parser would read them.
-fn hints(shown: &Shown) -> ServerHints {
-    let dimensions = [
-        Dimension::Requests,
-        Dimension::InputTokens,
-        Dimension::OutputTokens,
-    ];
-    let date = UnixTime::from_secs(shown.date);
-    let mut hints = ServerHints::NONE;
-    hints.date = Some(date);
-    for (i, dimension) in dimensions.into_iter().enumerate() {
-        let rounding = if i > 0 && shown.remaining[i] % 1_000 == 0 {
-            500
-        } else {
-            0
-        };
-        let mut meter = Meter::new(Family::Standard, dimension)
-            .limit(shown.limits[i])
-            .remaining(shown.remaining[i] as i64, rounding)
-            .window(Duration::from_secs(60));
-        let reset = UnixTime::from_secs(shown.reset[i]);
-        meter.reset = Some(Reset::new(ResetGiven::At(reset), Some(date)));
-        hints = hints.with_meter(meter);
-    }
-    hints
 }

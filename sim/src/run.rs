@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     Time,
-    client::{Answer, Ask, Client, Verdict},
+    client::{Ask, Client, Verdict},
+    head::Answer,
     seconds,
     server::{Reception, Server},
     work::{Job, lognormal},
@@ -19,7 +20,8 @@ use crate::{
 pub struct Outcome {
     /// Who did it.
     pub client: String,
-    /// Until the last answer was whole.
+    /// Until the last answer was whole and no meter of the server below zero:
+    /// what was borrowed is not won.
     pub makespan: Time,
     /// Jobs answered.
     pub completed: usize,
@@ -29,7 +31,8 @@ pub struct Outcome {
     pub refused: usize,
     /// 529s.
     pub overloaded: usize,
-    /// From when a job was wanted to when its last attempt was sent.
+    /// Of each completed job, in no order: from when it was wanted to when its
+    /// last attempt was sent.
     pub waits: Vec<Time>,
     /// How often the client was asked.
     pub asked: usize,
@@ -66,6 +69,8 @@ impl Outcome {
 enum What {
     /// It reaches the server.
     Arrives,
+    /// The server writes the head of a good answer: which.
+    Writes(usize),
     /// Its head reaches the client: which of the answers.
     Heard(usize),
     /// It is whole.
@@ -94,6 +99,10 @@ struct Run<'a> {
     returned: BTreeSet<usize>,
     blocked_until: Time,
     under_way: usize,
+    /// When each job was sent last.
+    sent: Vec<Time>,
+    /// When the server has produced all of each answer.
+    whole: Vec<Time>,
     out: Outcome,
 }
 
@@ -111,6 +120,8 @@ impl<'a> Run<'a> {
             returned: BTreeSet::new(),
             blocked_until: 0,
             under_way: 0,
+            sent: vec![0; jobs.len()],
+            whole: vec![0; jobs.len()],
             out: Outcome::default(),
             jobs,
         };
@@ -148,11 +159,24 @@ impl<'a> Run<'a> {
                     if self.jobs[id].at == now {
                         self.queue.push_back(id);
                     } else {
+                        // It need not wait behind others that were told to.
                         self.returned.insert(id);
+                        self.blocked_until = 0;
                     }
                 }
                 What::Queue => {}
-                What::Arrives => self.arrives(now, id),
+                What::Arrives => {
+                    self.arrives(now, id);
+                    continue;
+                }
+                What::Writes(place) => {
+                    self.server.write(now, &mut self.answers[place]);
+                    let back = self.one_way();
+                    let whole = self.whole[id].max(now);
+                    self.at(now + back, id, What::Heard(place));
+                    self.at(whole + back, id, What::Ends);
+                    continue;
+                }
                 What::Heard(place) => {
                     let answer = self.answers[place];
                     self.heard(now, id, &answer, client);
@@ -162,6 +186,7 @@ impl<'a> Run<'a> {
                     self.under_way -= 1;
                     self.out.completed += 1;
                     self.out.makespan = self.out.makespan.max(now);
+                    self.out.waits.push(self.sent[id] - self.jobs[id].at);
                     self.out.marks.push(Mark {
                         at: now,
                         completed: true,
@@ -174,6 +199,10 @@ impl<'a> Run<'a> {
             self.ask_all(now, client);
             opened = client.opened();
         }
+        self.server.advance(self.out.makespan);
+        self.out.makespan = self.server.settled();
+        // Jobs that the client never asked for again are not done either.
+        self.out.given_up = self.jobs.len() - self.out.completed;
         self.out
     }
 
@@ -191,8 +220,10 @@ impl<'a> Run<'a> {
             self.out.asked += 1;
             let ask = client.ask(now, id, &self.jobs[id]);
             if let Ask::Wait(until) = ask {
-                self.blocked_until = until.max(now + 1);
-                self.at(self.blocked_until, id, What::Queue);
+                self.blocked_until = until.max(now.saturating_add(1));
+                if until < Time::MAX {
+                    self.at(self.blocked_until, id, What::Queue);
+                }
                 return;
             }
             if !self.returned.remove(&id) {
@@ -202,10 +233,7 @@ impl<'a> Run<'a> {
                 Ask::Send => {
                     self.under_way += 1;
                     let way = self.one_way();
-                    if self.out.waits.len() <= id {
-                        self.out.waits.resize(self.jobs.len(), 0);
-                    }
-                    self.out.waits[id] = now - self.jobs[id].at;
+                    self.sent[id] = now;
                     self.at(now + way, id, What::Arrives);
                 }
                 Ask::Hold(until) => self.at(until.max(now + 1), id, What::Asks),
@@ -220,39 +248,37 @@ impl<'a> Run<'a> {
         let reception = self
             .server
             .receive(now, &job, job.silence, job.span, &mut self.chance);
-        let back = self.one_way();
-        let refusal = |status, shown, retry_after| Answer {
-            status,
-            shown,
-            retry_after,
+        let mut answer = Answer {
+            status: 200,
+            shown: None,
+            retry_after: None,
+            date: self.server.date(),
         };
         match reception {
             Reception::Admitted(shown) => {
-                let retry_after = self.server.stray(&mut self.chance);
-                let produced = now + job.silence + job.span;
-                let head = if self.world.streaming {
+                answer.shown = shown;
+                answer.retry_after = self.server.stray(&mut self.chance);
+                let whole = now + job.silence + job.span;
+                self.whole[id] = whole;
+                let written = if self.world.streaming {
                     now + job.silence
                 } else {
-                    produced
+                    whole
                 };
-                let answer = Answer {
-                    status: 200,
-                    shown,
-                    retry_after,
-                };
-                self.answers(head + back, id, answer);
-                self.at(produced + back, id, What::Ends);
+                self.answers.push(answer);
+                self.at(written, id, What::Writes(self.answers.len() - 1));
+                return;
             }
             Reception::Refused(shown, wait) => {
-                self.answers(now + back, id, refusal(429, shown, Some(wait)));
+                answer.status = 429;
+                answer.shown = shown;
+                answer.retry_after = Some(wait);
             }
-            Reception::Overloaded => self.answers(now + back, id, refusal(529, None, None)),
+            Reception::Overloaded => answer.status = 529,
         }
-    }
-
-    fn answers(&mut self, at: Time, id: usize, answer: Answer) {
+        let back = self.one_way();
         self.answers.push(answer);
-        self.at(at, id, What::Heard(self.answers.len() - 1));
+        self.at(now + back, id, What::Heard(self.answers.len() - 1));
     }
 
     fn heard(&mut self, now: Time, id: usize, answer: &Answer, client: &mut dyn Client) {

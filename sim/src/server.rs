@@ -3,7 +3,14 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::{SECOND, Time, work::Job};
+use crate::{
+    SECOND, Time,
+    head::{Answer, Shown},
+    work::Job,
+};
+
+/// When the world begins, by a true clock, in Unix seconds: in 2026.
+pub const EPOCH: f64 = 1_780_000_000.0;
 
 /// What a server is like.
 #[derive(Clone, Debug)]
@@ -19,8 +26,13 @@ pub struct ServerSpec {
     pub rounding: f64,
     /// Whether heads show meters at all.
     pub headers: bool,
+    /// Whether input, too, is shown as it is when the head is written: there
+    /// are captures of both.
+    pub input_shown_late: bool,
     /// The server's clock less the client's, in seconds.
     pub skew: f64,
+    /// From when on, in seconds, the server's clock shows this much more.
+    pub skew_step: Option<(f64, f64)>,
     /// How many of all requests meet an overload.
     pub overloaded: f64,
     /// How many good answers bear a `retry-after` that means nothing.
@@ -38,7 +50,9 @@ impl Default for ServerSpec {
             output: OutputRule::Live,
             rounding: 1_000.0,
             headers: true,
+            input_shown_late: false,
             skew: 0.0,
+            skew_step: None,
             overloaded: 0.0,
             stray_retry_after: 0.0,
             change: None,
@@ -77,23 +91,11 @@ pub struct Server {
     pub charged: [f64; 3],
 }
 
-/// What a response head shows.
-#[derive(Clone, Copy, Debug)]
-pub struct Shown {
-    /// Limits, as the header fields give them.
-    pub limits: [u64; 3],
-    /// What remains, rounded and clamped.
-    pub remaining: [u64; 3],
-    /// When each bucket is full, in whole seconds of the server's clock.
-    pub reset: [i64; 3],
-    /// What the server's clock shows when the head is written.
-    pub date: i64,
-}
-
 /// What the server does with a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Reception {
-    /// It answers; meters as of the admission.
+    /// It answers. What its head will show of requests and input; of output it
+    /// shows what is true when it is [written](Server::write).
     Admitted(Option<Shown>),
     /// It refuses: 429, with the seconds to wait.
     Refused(Option<Shown>, u64),
@@ -102,6 +104,13 @@ pub enum Reception {
 }
 
 impl Server {
+    /// A server whose buckets hold `levels`.
+    pub fn holding(spec: ServerSpec, levels: [f64; 3]) -> Self {
+        let mut server = Self::new(spec);
+        server.levels = levels;
+        server
+    }
+
     /// A server whose buckets are full.
     pub fn new(spec: ServerSpec) -> Self {
         let mut server = Self {
@@ -173,6 +182,24 @@ impl Server {
         self.now = self.now.max(to);
     }
 
+    /// When no meter is below zero any more, if nothing else arrives.
+    pub fn settled(&mut self) -> Time {
+        loop {
+            let limits = self.limits();
+            let spans = (0..3).map(|i| -self.levels[i] / (limits[i] / 60.0));
+            let then = self.now + crate::seconds(spans.fold(0.0, f64::max));
+            match self.spec.change.map(|(from, _)| crate::seconds(from)) {
+                Some(edge) if self.now < edge && edge < then => self.advance(edge),
+                _ => return then,
+            }
+        }
+    }
+
+    /// When it next charges or gives back something.
+    pub fn next_change(&self) -> Option<Time> {
+        self.changes.peek().map(|&Reverse((at, _))| at)
+    }
+
     /// What the job needs to be there.
     fn needs(&self, job: &Job) -> [f64; 3] {
         let output = match self.spec.output {
@@ -184,11 +211,11 @@ impl Server {
     }
 
     /// Whether `job` can be sent so that it arrives at `at` and output never
-    /// falls into debt, for one who knows what all will produce; if not, when
-    /// it might. A server that counts output as it is produced admits as long as
+    /// falls into a debt of more than what comes in `debt` minutes, for one who
+    /// knows what all will produce; if not, when it might. A server that counts output as it is produced admits as long as
     /// anything is left: whoever sent all at once would be through before the
     /// meter shows it, and in debt for long.
-    pub fn sustains_at(&mut self, at: Time, job: &Job) -> Result<(), Time> {
+    pub fn sustains_at(&mut self, at: Time, job: &Job, debt: f64) -> Result<(), Time> {
         self.admits_at(at, job)?;
         if matches!(self.spec.output, OutputRule::Upfront | OutputRule::Reserved) {
             return Ok(());
@@ -197,7 +224,7 @@ impl Server {
         let rate = self.limits()[2] / 60.0;
         let until_end = (job.silence + job.span) as f64 / SECOND as f64;
         let then = (self.levels[2] + rate * until_end).min(self.capacities()[2]);
-        let short = self.unproduced + job.output as f64 - then;
+        let short = self.unproduced + job.output as f64 - then - debt * rate * 60.0;
         if short > 0.0 {
             let wait = ((short / rate * SECOND as f64) as Time).max(1_000_000);
             return Err(at + wait);
@@ -277,32 +304,61 @@ impl Server {
         self.due.push((speed, taken));
     }
 
-    fn shown(&self) -> Option<Shown> {
+    /// What the server's clock shows now, in Unix seconds.
+    fn clock(&self) -> f64 {
+        let now = self.now as f64 / SECOND as f64;
+        let step = match self.spec.skew_step {
+            Some((from, step)) if now >= from => step,
+            _ => 0.0,
+        };
+        EPOCH + now + self.spec.skew + step
+    }
+
+    /// What the server's clock shows now, in whole seconds.
+    pub fn date(&self) -> i64 {
+        self.clock().floor() as i64
+    }
+
+    /// What meters show now.
+    pub fn shown(&self) -> Option<Shown> {
         if !self.spec.headers {
             return None;
         }
-        let (limits, capacities) = (self.limits(), self.capacities());
-        let clock = self.now as f64 / SECOND as f64 + self.spec.skew;
         let mut shown = Shown {
             limits: [0; 3],
             remaining: [0; 3],
             reset: [0; 3],
-            date: clock.floor() as i64,
         };
         for i in 0..3 {
-            let step = if i == 0 { 1.0 } else { self.spec.rounding };
-            let level = self.levels[i].max(0.0);
-            let rounded = if i == 0 {
-                level.floor()
-            } else {
-                (level / step).round() * step
-            };
-            shown.limits[i] = limits[i] as u64;
-            shown.remaining[i] = rounded as u64;
-            let missing = (capacities[i] - self.levels[i]).max(0.0);
-            shown.reset[i] = (clock + missing / (limits[i] / 60.0)).floor() as i64;
+            self.show(&mut shown, i);
         }
         Some(shown)
+    }
+
+    /// A head is written that was begun when its request was admitted.
+    pub fn write(&mut self, at: Time, answer: &mut Answer) {
+        self.advance(at);
+        answer.date = self.date();
+        if let Some(shown) = &mut answer.shown {
+            self.show(shown, 2);
+            if self.spec.input_shown_late {
+                self.show(shown, 1);
+            }
+        }
+    }
+
+    fn show(&self, shown: &mut Shown, i: usize) {
+        let (limit, capacity) = (self.limits()[i], self.capacities()[i]);
+        let level = self.levels[i].max(0.0);
+        let rounded = if i == 0 {
+            level.floor()
+        } else {
+            (level / self.spec.rounding).round() * self.spec.rounding
+        };
+        let missing = (capacity - self.levels[i]).max(0.0);
+        shown.limits[i] = limit as u64;
+        shown.remaining[i] = (rounded as u64).min(shown.limits[i]);
+        shown.reset[i] = (self.clock() + missing / (limit / 60.0)).floor() as i64;
     }
 
     /// Whether a good answer bears a `retry-after`, and which.

@@ -45,6 +45,8 @@ pub struct Workload {
     pub classes: Vec<Sizes>,
     /// Whether the client is told the class.
     pub classes_known: bool,
+    /// No input is larger.
+    pub largest_input: u64,
     /// The client's estimate of input over the truth.
     pub estimate: f64,
     /// Spread of the estimates around that: the sigma of a lognormal.
@@ -87,6 +89,7 @@ impl Default for Workload {
                 spread: 0.4,
             }],
             classes_known: false,
+            largest_input: u64::MAX,
             estimate: 1.0,
             estimate_spread: 0.0,
             cached: 0.0,
@@ -99,16 +102,33 @@ impl Default for Workload {
 }
 
 impl Workload {
+    /// What a job takes in the mean: requests, counted input and output, as far
+    /// as the largest allowed sizes do not cut it.
+    pub fn mean(&self) -> [f64; 3] {
+        let classes = self.classes.len().max(1) as f64;
+        let input = self.classes.iter().map(|sizes| sizes.input).sum::<f64>();
+        let output = self.classes.iter().map(|sizes| sizes.output).sum::<f64>();
+        let drift = f64::midpoint(1.0, self.drift);
+        [
+            1.0,
+            (input / classes * (1.0 - self.cached)).max(1.0),
+            (output / classes * drift).max(1.0),
+        ]
+    }
+
     /// The jobs, in the order in which they are wanted.
     pub fn draw(&self, seed: u64) -> Vec<Job> {
         let mut chance = fastrand::Rng::with_seed(seed ^ 0x5eed);
+        let mut wanted: Vec<f64> = (0..self.jobs).map(|_| self.over * chance.f64()).collect();
+        wanted.sort_by(f64::total_cmp);
         (0..self.jobs)
             .map(|i| {
                 let class = chance.usize(0..self.classes.len());
                 let sizes = self.classes[class];
                 let part = i as f64 / self.jobs.max(1) as f64;
                 let drift = 1.0 + (self.drift - 1.0) * part;
-                let whole = (sizes.input * lognormal(&mut chance, sizes.spread)).max(1.0);
+                let whole = sizes.input * lognormal(&mut chance, sizes.spread);
+                let whole = whole.clamp(1.0, self.largest_input.max(1) as f64);
                 let output = sizes.output * drift * lognormal(&mut chance, sizes.spread);
                 let cached = (whole * self.cached).floor();
                 let estimate = whole * self.estimate * lognormal(&mut chance, self.estimate_spread);
@@ -116,7 +136,7 @@ impl Workload {
                 let first = self.first_token * lognormal(&mut chance, 0.3);
                 let speed = self.speed * lognormal(&mut chance, 0.2);
                 Job {
-                    at: seconds(self.over * part),
+                    at: seconds(wanted[i]),
                     input: (whole - cached) as u64,
                     cached: cached as u64,
                     output,

@@ -283,13 +283,13 @@ mod tests {
         let mut output = Output::new();
         let rate = Rate::per_minute(60_000).unwrap();
         output.set_limit(Instant::ZERO, rate, 60_000, 0).unwrap();
-        for number in 0..20 {
+        for (number, sent) in (0..20).zip(1..) {
             let now = Instant::from_millis(number);
             let open = number.saturating_mul(WANTED.forecast);
             let entries = output.charge(now, WANTED, open);
             let meter = Meter::new(Family::Standard, Dimension::OutputTokens)
                 .limit(60_000)
-                .remaining(left(number as i64 + 1), 0);
+                .remaining(left(sent), 0);
             output.observe(now, Some((number, now, &entries)), &meter, open, true);
         }
         output

@@ -1,0 +1,100 @@
+//! The table: Markdown, and readable as it is.
+
+use std::io::{self, Write};
+
+use crate::figures::{Compared, Run};
+
+/// Writes one table for each world, and one of all.
+pub(crate) fn write(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io::Result<()> {
+    writeln!(
+        out,
+        "Each figure is the worst of {seeds} seeds. Efficiency is what exact knowledge would\n\
+         have taken over what was taken; in brackets where work was given up, for then it\n\
+         says nothing. Refusals are 429s for each completed job.\n"
+    )?;
+    for world in worlds {
+        writeln!(
+            out,
+            "| {:<24} | efficiency | refusals | given up |  p50 wait |  p99 wait |",
+            world.name
+        )?;
+        writeln!(
+            out,
+            "|{:-<26}|-----------:|---------:|---------:|----------:|----------:|",
+            ""
+        )?;
+        for client in clients(world) {
+            let figures = Figures::new(world, client);
+            writeln!(
+                out,
+                "| {client:<24} | {:>10} | {:>8.3} | {:>8} | {:>7.1} s | {:>7.1} s |",
+                figures.efficiency, figures.refusals, figures.given_up, figures.p50, figures.p99,
+            )?;
+        }
+        writeln!(out)?;
+    }
+    if worlds.len() > 1 {
+        summary(out, worlds)?;
+    }
+    Ok(())
+}
+
+/// Efficiency and refusals of all clients in all worlds.
+fn summary(out: &mut impl Write, worlds: &[Compared]) -> io::Result<()> {
+    let Some(first) = worlds.first() else {
+        return Ok(());
+    };
+    let names: Vec<&str> = clients(first).filter(|&name| name != "bound").collect();
+    let columns: String = names.iter().map(|name| format!(" {name} |")).collect();
+    let rule = "---|".repeat(names.len());
+    writeln!(out, "Efficiency and refusals:\n")?;
+    writeln!(out, "| world |{columns}\n|---|{rule}")?;
+    for world in worlds {
+        write!(out, "| {} |", world.name)?;
+        for name in &names {
+            let figures = Figures::new(world, name);
+            write!(out, " {} {:.2} |", figures.efficiency, figures.refusals)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// In the order in which they ran.
+fn clients(world: &Compared) -> impl Iterator<Item = &str> {
+    let first = world.runs.first().map_or(0, |run| run.seed);
+    let of_first = world.runs.iter().filter(move |run| run.seed == first);
+    of_first.map(|run| run.client.as_str())
+}
+
+/// The worst of all seeds.
+struct Figures {
+    efficiency: String,
+    refusals: f64,
+    given_up: String,
+    p50: f64,
+    p99: f64,
+}
+
+impl Figures {
+    fn new(world: &Compared, client: &str) -> Self {
+        let runs = || world.runs.iter().filter(|run| run.client == client);
+        let most = |figure: fn(&Run) -> f64| runs().map(figure).fold(0.0, f64::max);
+        let efficiency = runs().map(|run| run.efficiency).fold(f64::MAX, f64::min) * 100.0;
+        let jobs: usize = runs().map(|run| run.jobs).sum();
+        let given_up: usize = runs().map(|run| run.given_up).sum();
+        let (efficiency, given_up) = if given_up == 0 {
+            (format!("{efficiency:.1} %"), String::from("0"))
+        } else {
+            let part = given_up as f64 / jobs as f64 * 100.0;
+            (format!("({efficiency:.0} %)"), format!("{part:.1} %"))
+        };
+        Self {
+            efficiency,
+            refusals: most(|run| run.refusals),
+            given_up,
+            p50: most(|run| run.wait_p50_s),
+            p99: most(|run| run.wait_p99_s),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What people run today, each as its makers document it, with its defaults.
+
+mod backoff;
+mod backon;
+mod bucket;
+mod governor;
+mod minute;
+mod sdk;
+mod semaphore;
+
+pub use self::{
+    backoff::Backoff, backon::Backon, bucket::RequestBucket, governor::Governor,
+    minute::SlidingMinute, sdk::Sdk, semaphore::Semaphore,
+};
+
+use crate::{Client, SECOND, Time, World};
+
+/// All of them.
+pub fn peers(world: &World, seed: u64) -> Vec<Box<dyn Client>> {
+    vec![
+        Box::new(Backoff::new(seed)),
+        Box::new(Backon::new(seed)),
+        Box::new(Sdk::new(seed)),
+        Box::new(Semaphore::new(5, seed)),
+        Box::new(RequestBucket::new(world)),
+        Box::new(SlidingMinute::new(world)),
+        Box::new(Governor::new(world, 1.0)),
+        Box::new(Governor::new(world, 0.8)),
+    ]
+}
+
+/// How often each job was refused so far.
+#[derive(Clone, Debug, Default)]
+struct Tries(Vec<u32>);
+
+impl Tries {
+    /// One more; gives how many there were before.
+    fn count(&mut self, id: usize) -> u32 {
+        if self.0.len() <= id {
+            self.0.resize(id + 1, 0);
+        }
+        let before = self.0[id];
+        self.0[id] += 1;
+        before
+    }
+}
+
+/// `2^n` seconds, and not above `most`.
+fn doubled(n: u32, most: Time) -> Time {
+    (SECOND << n.min(20)).min(most)
+}
