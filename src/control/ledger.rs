@@ -36,6 +36,8 @@ use crate::{
 ///   it, the lower does not.
 /// - Output is counted as it is produced: the lower edge takes off what those
 ///   in flight were charged for it, as if none of it had been produced.
+/// - Output may be stamped when the head is written, and not at admission: the
+///   interval takes in both.
 /// - A Q of 0 may hide a debt: it has no lower edge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ledger {
@@ -401,7 +403,13 @@ impl Ledger {
         match &mut self.bucket {
             Some(bucket) => {
                 let before = bucket.tat();
-                bucket.refund(&mut entry.charge, amount);
+                if self.counting == Counting::Reserved {
+                    // The server itself puts the rest of a reservation back,
+                    // whatever happened meanwhile.
+                    bucket.put(amount);
+                } else {
+                    bucket.refund(&mut entry.charge, amount);
+                }
                 bucket.tat() < before
             }
             None => false,
@@ -436,9 +444,10 @@ impl Ledger {
             return learnt;
         };
         self.confirm(seen);
-        self.rounding = remaining.rounding;
+        // At least one is held back: requests may close up on their way.
+        self.rounding = remaining.rounding.max(1);
         self.learn_capacity(now, seen, meter);
-        self.reconcile(seen, remaining, was_known, &mut learnt);
+        self.reconcile(now, seen, remaining, was_known, &mut learnt);
         learnt
     }
 
@@ -465,6 +474,7 @@ impl Ledger {
     /// Moves the level to where a head says that it is.
     fn reconcile(
         &mut self,
+        now: Instant,
         seen: Seen<'_>,
         remaining: Remaining,
         was_known: bool,
@@ -475,9 +485,10 @@ impl Ledger {
         };
         let rate = bucket.rate();
         let entry = seen.entry;
-        // The arrival time that the server's bucket had when it admitted this.
-        let full = ticks(rate, seen.sent).saturating_add(tokens(rate, bucket.burst()));
-        let shown = |level: i64| {
+        // The arrival time that the server's bucket had at an instant at which
+        // it held this much.
+        let at = |when: Instant, level: i64| {
+            let full = ticks(rate, when).saturating_add(tokens(rate, bucket.burst()));
             let owed = tokens(rate, level.unsigned_abs());
             if level < 0 {
                 full.saturating_add(owed)
@@ -485,28 +496,45 @@ impl Ledger {
                 full.saturating_sub(owed)
             }
         };
-        let since = self.charged.wrapping_sub(entry.charged);
-        let back = self.returned.wrapping_sub(entry.returned);
+        let since = tokens(rate, self.charged.wrapping_sub(entry.charged));
+        let back = tokens(rate, self.returned.wrapping_sub(entry.returned));
         // Half of what is not produced yet, on average, surely is not in Q.
-        let to_come = (self.slack >> 1).min(entry.open >> 1);
-        let least = shown(remaining.shown)
-            .saturating_add(tokens(rate, since))
-            .saturating_add(tokens(rate, to_come))
-            .saturating_sub(tokens(rate, back));
-        let most = if remaining.shown == 0 {
-            // Perhaps a debt that is not shown.
-            u128::MAX
-        } else {
-            let unproduced = match self.counting {
-                Counting::AsProduced => entry.open,
-                Counting::AtAdmission | Counting::Reserved => 0,
-            };
-            shown(remaining.at_least())
-                .saturating_add(tokens(rate, since))
-                .saturating_add(tokens(rate, entry.overtaken))
-                .saturating_add(tokens(rate, unproduced))
+        let to_come = tokens(rate, (self.slack >> 1).min(entry.open >> 1));
+        let unproduced = match self.counting {
+            Counting::AsProduced => tokens(rate, entry.open),
+            Counting::AtAdmission | Counting::Reserved => 0,
         };
+        let (shown, sure) = (remaining.shown, remaining.at_least());
+        let mut least = at(seen.sent, shown)
+            .saturating_add(since)
+            .saturating_add(to_come)
+            .saturating_sub(back);
+        let mut most = at(seen.sent, sure)
+            .saturating_add(since)
+            .saturating_add(tokens(rate, entry.overtaken))
+            .saturating_add(unproduced);
         let before = bucket.tat();
+        let believed = ticks(rate, seen.sent).saturating_add(entry.charge.owed().into());
+        let mut short = at(seen.sent, shown).saturating_sub(believed);
+        let mut over = believed.saturating_sub(at(seen.sent, sure));
+        if self.counting != Counting::AtAdmission {
+            // Output may be stamped when the head is written: then Q is of now,
+            // and only what is still on its way is missing in it.
+            let [_, earlier] = self.earlier;
+            let on_its_way = tokens(rate, self.charged.wrapping_sub(earlier));
+            least = least.min(at(now, shown).saturating_add(to_come));
+            let late = at(now, sure).saturating_add(on_its_way);
+            most = most.max(late.saturating_add(unproduced));
+            short = short.min(at(now, shown).saturating_sub(before));
+            over = over.min(before.saturating_sub(at(now, sure)));
+        }
+        if shown == 0 {
+            // Perhaps a debt that is not shown.
+            most = u128::MAX;
+            over = 0;
+        }
+        let (short, over) = (bucket.tokens_in(short), bucket.tokens_in(over));
+        let most_held = bucket.burst().checked_div(4).unwrap_or_default();
         if !was_known {
             // The first word on this: the less, and no more.
             let start = if most == u128::MAX { least } else { most };
@@ -522,24 +550,18 @@ impl Ledger {
             bucket.clamp_tat(least, most.max(least));
         }
         learnt.loosened |= bucket.tat() < before;
-        // What was believed just after it was sent, against what its head
-        // shows: what is not known of the server, in one number each way.
-        let believed = ticks(rate, seen.sent).saturating_add(entry.charge.owed().into());
-        let most_held = bucket.burst().checked_div(4).unwrap_or_default();
-        let short = bucket.tokens_in(shown(remaining.shown).saturating_sub(believed));
+        // What was believed against what is shown: what is not known of the
+        // server, in one number each way.
         let faded = self.surprise.div_ceil(FADE);
         self.surprise = self
             .surprise
             .saturating_sub(faded)
             .max(short.min(most_held));
-        if remaining.shown > 0 {
-            let over = bucket.tokens_in(believed.saturating_sub(shown(remaining.at_least())));
-            if self.is_late() {
-                self.slack = mean(self.slack, over.min(entry.open));
-            }
-            learnt.over = over;
+        if self.is_late() && shown > 0 {
+            self.slack = mean(self.slack, over.min(entry.open));
         }
         learnt.short = short;
+        learnt.over = over;
     }
 
     /// A head shows when the bucket is full again: no later than the time from

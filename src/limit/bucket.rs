@@ -294,6 +294,13 @@ impl TokenBucket {
         self.tat = self.tat.max(least);
     }
 
+    /// Puts `amount` in, as far as there is room for it.
+    pub(crate) const fn put(&mut self, amount: u64) {
+        let units = tokens(self.rate, amount);
+        self.tat = self.tat.saturating_sub(units);
+        self.raised = self.raised.wrapping_add(units);
+    }
+
     /// The theoretical arrival time, in units.
     pub(crate) const fn tat(&self) -> u128 {
         self.tat
