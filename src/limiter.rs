@@ -457,14 +457,13 @@ impl Limiter {
         let is_output = dimension == Dimension::OutputTokens;
         let (refusal, unheard) = if is_output {
             let amounts = wanted.output();
-            let open = self.flights.sum(now, dimension);
             (
-                self.output.peek(now, amounts, open),
+                self.output.peek(now, amounts),
                 self.output.unheard(now, amounts, &self.sending),
             )
         } else {
             (
-                ledger.peek(now, amount, 0),
+                ledger.peek(now, amount),
                 ledger.unheard(now, amount, &self.sending),
             )
         };
@@ -670,9 +669,8 @@ impl Limiter {
                 }
             }
             let produced = actual.get(Dimension::OutputTokens);
-            let (number, sent) = (permit.number, permit.sent);
-            let entries = &mut permit.output;
-            if self.output.settle(now, number, sent, entries, produced) {
+            let (number, entries) = (permit.number, &mut permit.output);
+            if self.output.settle(now, number, entries, produced) {
                 loosened = loosened.and(OUTPUT);
             }
         }

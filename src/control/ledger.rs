@@ -265,29 +265,13 @@ impl Ledger {
         held.max(amount).min(bucket.burst())
     }
 
-    /// Whether `amount` would pass, where `coming` more will be there by the
-    /// time that it is taken.
-    pub(crate) fn peek(&self, now: Instant, amount: u64, coming: u64) -> Result<(), Refusal> {
+    /// Whether `amount` would pass.
+    pub(crate) fn peek(&self, now: Instant, amount: u64) -> Result<(), Refusal> {
         match &self.bucket {
             Some(_) if amount > self.limit => Err(Refusal::Never),
-            Some(bucket) => bucket.peek_with(now, self.need(bucket, amount), coming),
+            Some(bucket) => bucket.peek(now, self.need(bucket, amount)),
             None => Ok(()),
         }
-    }
-
-    /// How much comes in, on average, before what is sent now is produced, a
-    /// request taking `duration` nanoseconds: what comes in three eighths of
-    /// that, and no more than half of what heads showed to be charged, `open`,
-    /// and not produced yet. With all of it, in half the time, variance alone
-    /// makes for refusals. Where there are surprises, less or nothing.
-    pub(crate) fn coming(&self, duration: u64, open: u64) -> u64 {
-        let Some(bucket) = &self.bucket else {
-            return 0;
-        };
-        let part = (duration >> 2).saturating_add(duration >> 3);
-        let comes = bucket.rate().in_span(Duration::from_nanos(part));
-        let likely = comes.min(self.slack >> 1).min(open >> 1);
-        likely.saturating_sub(self.surprise.saturating_mul(2))
     }
 
     /// Whether `amount` may be sent before more is heard. Beyond [`UNHEARD`]
@@ -786,8 +770,8 @@ mod tests {
         assert_eq!(ledger.bucket.unwrap().burst(), 40);
         assert_eq!(ledger.limit(), 600);
         // What is larger is let pass when the bucket is full, and not never.
-        assert!(matches!(ledger.peek(at(0), 300, 0), Err(Refusal::Until(_))));
-        assert_eq!(ledger.peek(at(0), 601, 0), Err(Refusal::Never));
+        assert!(matches!(ledger.peek(at(0), 300), Err(Refusal::Until(_))));
+        assert_eq!(ledger.peek(at(0), 601), Err(Refusal::Never));
     }
 
     #[test]

@@ -2,14 +2,8 @@
 
 use core::time::Duration;
 
-use super::ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending, mean};
-use crate::{
-    error::ConfigError,
-    hints::Meter,
-    limit::Refusal,
-    time::{Instant, nanos},
-    units::Rate,
-};
+use super::ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending};
+use crate::{error::ConfigError, hints::Meter, limit::Refusal, time::Instant, units::Rate};
 
 /// The ledger of output tokens: one for each rule by which a server may count
 /// them. What is sent must pass all that are not refuted.
@@ -27,8 +21,6 @@ pub(crate) struct Output {
     ledgers: [Ledger; RULES.len()],
     /// In 256ths of a unit.
     doubts: [u64; RULES.len()],
-    /// Mean time from sending to the end of the answer, in nanoseconds.
-    duration: u64,
 }
 
 /// In the order of the ledgers.
@@ -67,7 +59,6 @@ impl Output {
         Self {
             ledgers: [Ledger::new(produced), Ledger::new(reserved)],
             doubts: [0, UNLIKELY],
-            duration: 0,
         }
     }
 
@@ -107,16 +98,11 @@ impl Output {
         Ok(())
     }
 
-    /// Whether it would pass by all rules that stand, `open` being charged for
-    /// others in flight.
-    pub(crate) fn peek(&self, now: Instant, amounts: Amounts, open: u64) -> Result<(), Refusal> {
+    /// Whether it would pass by all rules that stand.
+    pub(crate) fn peek(&self, now: Instant, amounts: Amounts) -> Result<(), Refusal> {
         let mut latest = None;
         for (ledger, rule, amount) in self.standing(amounts) {
-            let coming = match rule {
-                Counting::AsProduced => ledger.coming(self.duration, open),
-                Counting::AtAdmission | Counting::Reserved => 0,
-            };
-            match ledger.peek(now, amount, coming) {
+            match ledger.peek(now, amount) {
                 Ok(()) => {}
                 Err(Refusal::Until(until)) => latest = latest.max(Some(until)),
                 // What is reserved may be more than there ever is. Then that
@@ -148,10 +134,7 @@ impl Output {
         self.standing(amounts)
             .map(|(ledger, rule, amount)| match rule {
                 Counting::Reserved => now,
-                Counting::AtAdmission | Counting::AsProduced => {
-                    let coming = ledger.coming(self.duration, open);
-                    ledger.earliest(now, amount, open.saturating_add(coming))
-                }
+                Counting::AtAdmission | Counting::AsProduced => ledger.earliest(now, amount, open),
             })
             .min()
             .unwrap_or(now)
@@ -177,14 +160,9 @@ impl Output {
         &mut self,
         now: Instant,
         number: u64,
-        sent: Instant,
         entries: &mut Entries,
         actual: u64,
     ) -> bool {
-        if actual > 0 {
-            let took = nanos(now.saturating_duration_since(sent));
-            self.duration = mean(self.duration, took);
-        }
         let places = entries.0.iter_mut().zip(&mut self.ledgers);
         places.fold(false, |lifted, (entry, ledger)| {
             ledger.settle(now, number, entry, actual) | lifted
@@ -314,8 +292,6 @@ mod tests {
         let output = after(|sent| 60_000 - sent * 300);
         assert!(output.stands(Counting::AsProduced));
         assert!(!output.stands(Counting::Reserved));
-        let [produced, _] = &output.ledgers;
-        assert_eq!(produced.coming(10_000_000_000, 6_000), 0);
     }
 
     #[test]
@@ -333,6 +309,6 @@ mod tests {
             forecast: 300,
             most: 64_000,
         };
-        assert_eq!(output.peek(Instant::from_secs(60), huge, 0), Ok(()));
+        assert_eq!(output.peek(Instant::from_secs(60), huge), Ok(()));
     }
 }

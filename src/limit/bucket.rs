@@ -139,18 +139,10 @@ impl TokenBucket {
         if amount > self.burst {
             return Err(Refusal::Never);
         }
-        self.peek_with(now, amount, 0)
-    }
-
-    /// As [`peek`](Self::peek), as if it held `more`.
-    #[inline]
-    pub(crate) fn peek_with(&self, now: Instant, amount: u64, more: u64) -> Result<(), Refusal> {
         // Fits as it stands, or once the clock has caught up with what is due.
         let due = self.tat.saturating_add(tokens(self.rate, amount));
         let here = ticks(self.rate, now);
-        let room = here
-            .saturating_add(self.depth)
-            .saturating_add(tokens(self.rate, more));
+        let room = here.saturating_add(self.depth);
         if due <= room {
             return Ok(());
         }
