@@ -48,6 +48,29 @@ pub enum Event<'a> {
     Cancelled,
 }
 
+impl<'a> Event<'a> {
+    /// The head of a response arrived: [`Event::Responded`], in one line.
+    ///
+    /// ```
+    /// use sendwhen::{ErrorDetails, Event, ServerHints};
+    ///
+    /// let event = Event::responded(200, &ServerHints::NONE, ErrorDetails::NONE);
+    /// assert!(matches!(event, Event::Responded { status: 200, .. }));
+    /// ```
+    pub const fn responded(status: u16, hints: &'a ServerHints, error: ErrorDetails<'a>) -> Self {
+        Self::Responded {
+            status,
+            hints,
+            error,
+        }
+    }
+
+    /// The body goes on: [`Event::Progressed`], in one line.
+    pub const fn progressed(usage: Usage, handed_on: bool) -> Self {
+        Self::Progressed { usage, handed_on }
+    }
+}
+
 /// How an attempt failed without a status to say so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -91,6 +114,32 @@ impl<'a> ErrorDetails<'a> {
     /// An error of this type.
     pub const fn new(kind: &'a str) -> Self {
         Self { kind, ..Self::NONE }
+    }
+
+    /// The fields of an error body, or of an error event in a stream. `text`
+    /// says which string is at a JSON pointer (RFC 6901), if there is one; so
+    /// with `serde_json`: `ErrorDetails::find(|at| body.pointer(at)?.as_str())`.
+    ///
+    /// ```
+    /// use sendwhen::ErrorDetails;
+    ///
+    /// // {"error": {"type": "overloaded_error", "message": "Overloaded"}}
+    /// let text = |at: &str| match at {
+    ///     "/error/type" => Some("overloaded_error"),
+    ///     "/error/message" => Some("Overloaded"),
+    ///     _ => None,
+    /// };
+    /// let error = ErrorDetails::new("overloaded_error").message("Overloaded");
+    /// assert_eq!(ErrorDetails::find(text), error);
+    /// ```
+    pub fn find(text: impl Fn(&'static str) -> Option<&'a str>) -> Self {
+        let code = text("/error/details/error_code").or_else(|| text("/error/code"));
+        Self {
+            kind: text("/error/type").unwrap_or_default(),
+            code: code.unwrap_or_default(),
+            message: text("/error/message").unwrap_or_default(),
+            delay: None,
+        }
     }
 
     /// Sets `error.code`.

@@ -171,6 +171,39 @@ impl Usage {
         }
     }
 
+    /// What an answer reports, or an event of its stream; `None` where it
+    /// reports nothing. `count` says which number is at a JSON pointer (RFC
+    /// 6901), if there is one; so with `serde_json`:
+    /// `Usage::find(|at| body.pointer(at)?.as_u64())`.
+    ///
+    /// ```
+    /// use sendwhen::Usage;
+    ///
+    /// // {"type": "message_delta", "usage": {"output_tokens": 15}}
+    /// let count = |at: &str| (at == "/usage/output_tokens").then_some(15);
+    /// assert_eq!(Usage::find(count), Some(Usage::new(0, 15)));
+    /// assert_eq!(Usage::find(|_| None), None);
+    /// ```
+    pub fn find(count: impl Fn(&'static str) -> Option<u64>) -> Option<Self> {
+        // The first event of a stream bears a whole message.
+        let [input, created, read, output] = [
+            ["/usage/input_tokens", "/message/usage/input_tokens"],
+            [
+                "/usage/cache_creation_input_tokens",
+                "/message/usage/cache_creation_input_tokens",
+            ],
+            [
+                "/usage/cache_read_input_tokens",
+                "/message/usage/cache_read_input_tokens",
+            ],
+            ["/usage/output_tokens", "/message/usage/output_tokens"],
+        ]
+        .map(|[answer, start]| count(answer).or_else(|| count(start)));
+        input.or(created).or(read).or(output)?;
+        let usage = Self::new(input.unwrap_or(0), output.unwrap_or(0));
+        Some(usage.cache(created.unwrap_or(0), read.unwrap_or(0)))
+    }
+
     /// The same with what was written to and read from the cache.
     #[must_use]
     pub const fn cache(mut self, created: u64, read: u64) -> Self {

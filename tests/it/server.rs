@@ -11,23 +11,14 @@ use serde_json::{Value, json};
 #[path = "../../examples/support/server/mod.rs"]
 pub(crate) mod support;
 
-use support::{Api, Config, Incoming, Limits, Server};
+use support::{Api, Body, Config, Incoming, Limits, Server};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// 2026-03-01T12:00:00Z.
 const START: i64 = 1_772_366_400;
 const PREFIX: &str = "anthropic-ratelimit-";
 
-const QUIET: Config = Config {
-    limits: Limits {
-        requests: 50,
-        input_tokens: 30_000,
-        output_tokens: 8_000,
-    },
-    seed: 1,
-    latency_percent: 100,
-    overload_one_in: 0,
-};
+const QUIET: Config = Config::new(Limits::new(50, 30_000, 8_000));
 
 /// The server in virtual time.
 struct Bench {
@@ -50,33 +41,80 @@ impl Bench {
     }
 
     fn raw(&mut self, now: Duration, incoming: Incoming<'_>) -> Seen {
+        let (seen, body) = self.any(now, incoming);
+        let Body::Whole(text) = body else {
+            panic!("a stream: {body:?}")
+        };
+        let body = serde_json::from_str(&text).unwrap();
+        Seen { body, ..seen }
+    }
+
+    fn any(&mut self, now: Duration, incoming: Incoming<'_>) -> (Seen, Body) {
         let reply = self.api.handle(now, &incoming);
         let count = reply.fields.len();
         let fields: BTreeMap<_, _> = reply.fields.into_iter().collect();
         assert_eq!(fields.len(), count, "a field came twice");
-        Seen {
+        let seen = Seen {
             status: reply.status,
             fields,
-            body: serde_json::from_str(&reply.body).unwrap(),
+            body: Value::Null,
             after: reply.after,
-        }
+        };
+        (seen, reply.body)
     }
 
     fn post(&mut self, now: Duration, body: &Value) -> Seen {
-        let body = body.to_string();
-        let incoming = Incoming {
-            method: "POST",
-            path: "/v1/messages",
-            key: Some("any"),
-            body: body.as_bytes(),
+        self.raw(now, posted(body.to_string().as_bytes()))
+    }
+
+    /// Asks for a stream, and reads its events: when each leaves, and its data.
+    fn stream(&mut self, now: Duration, mut body: Value) -> (Seen, u64, Vec<(Duration, Value)>) {
+        body["stream"] = json!(true);
+        let (seen, body) = self.any(now, posted(body.to_string().as_bytes()));
+        let Body::Stream(number, pieces) = body else {
+            panic!("no stream: {body:?}")
         };
-        self.raw(now, incoming)
+        let read = pieces.iter().map(|piece| {
+            let (name, data) = piece.bytes.split_once('\n').unwrap();
+            let data = data.strip_prefix("data: ").unwrap();
+            assert!(data.ends_with("\n\n") && data.lines().count() == 2);
+            let data: Value = serde_json::from_str(data).unwrap();
+            assert_eq!(name.strip_prefix("event: "), data["type"].as_str());
+            (piece.after, data)
+        });
+        let events = read.collect();
+        (seen, number, events)
     }
 
     /// Asks with a prompt of `input` tokens in all.
     fn ask(&mut self, now: Duration, input: usize, max_tokens: u64) -> Seen {
         self.post(now, &message(&"word ".repeat(input - 8), max_tokens))
     }
+}
+
+fn posted(body: &[u8]) -> Incoming<'_> {
+    Incoming {
+        method: "POST",
+        path: "/v1/messages",
+        key: Some("any"),
+        body,
+    }
+}
+
+/// The events' types, those of deltas once.
+fn types(events: &[(Duration, Value)]) -> Vec<&str> {
+    let mut types: Vec<_> = events
+        .iter()
+        .map(|(_, data)| data["type"].as_str().unwrap())
+        .collect();
+    types.dedup();
+    types
+}
+
+/// What the deltas say.
+fn text(events: &[(Duration, Value)]) -> String {
+    let deltas = events.iter().map(|(_, data)| &data["delta"]["text"]);
+    deltas.filter_map(Value::as_str).collect()
 }
 
 fn message(prompt: &str, max_tokens: u64) -> Value {
@@ -206,7 +244,7 @@ fn output_is_charged_as_it_is_produced_and_may_leave_a_debt() {
     let totals = bench.api.totals(span * 100);
     assert_eq!(totals.requests, 2);
     assert_eq!(totals.output_tokens, produced + 1);
-    assert_eq!(bench.api.longest_answer(), span);
+    assert_eq!(totals.longest, span);
 }
 
 #[test]
@@ -247,8 +285,7 @@ fn now_and_then_it_is_overloaded_and_says_nothing_of_limits() {
             requests: 100_000,
             ..QUIET.limits
         },
-        overload_one_in: 80,
-        ..QUIET
+        ..QUIET.faults(80, 0)
     };
     let run = || {
         let mut bench = Bench::new(config);
@@ -269,6 +306,121 @@ fn now_and_then_it_is_overloaded_and_says_nothing_of_limits() {
     let overloads = run();
     assert!((25..=100).contains(&overloads.len()), "{}", overloads.len());
     assert_eq!(overloads, run(), "the same seed, the same overloads");
+}
+
+#[test]
+fn a_stream_says_the_same_as_one_message_piece_by_piece() {
+    let mut body = message("Tell me something about rivers", 300);
+    body["system"] = json!([{
+        "type": "text",
+        "text": "rule ".repeat(2_000),
+        "cache_control": { "type": "ephemeral" },
+    }]);
+    let whole = Bench::new(QUIET).post(Duration::ZERO, &body);
+    let (seen, _, events) = Bench::new(QUIET).stream(Duration::ZERO, body);
+    assert_eq!((seen.status, seen.rate_fields()), (200, 12));
+    assert_eq!(
+        seen.field("content-type"),
+        "text/event-stream; charset=utf-8"
+    );
+    assert_eq!(whole.field("content-type"), "application/json");
+    assert_eq!(
+        types(&events),
+        [
+            "message_start",
+            "content_block_start",
+            "ping",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+            "message_stop",
+        ]
+    );
+
+    let mut start = events[0].1["message"].clone();
+    assert_eq!(start["usage"]["input_tokens"], whole.usage("input_tokens"));
+    assert_eq!(start["usage"]["cache_creation_input_tokens"], 2_000);
+    assert_eq!(start["usage"]["cache_read_input_tokens"], 0);
+    assert_eq!(start["usage"]["output_tokens"], 1);
+    assert_eq!(start["stop_reason"], Value::Null);
+    assert_eq!(start["content"], json!([]));
+    let last = &events[events.len() - 2].1;
+    start["usage"]["output_tokens"] = last["usage"]["output_tokens"].clone();
+    start["stop_reason"] = last["delta"]["stop_reason"].clone();
+    start["content"] = json!([{ "type": "text", "text": text(&events) }]);
+    assert_eq!(start, whole.body);
+
+    // The head leaves with the first event, the end when one message would.
+    assert_eq!(seen.after, events[0].0);
+    assert!(events.is_sorted_by_key(|(after, _)| *after));
+    assert_eq!(events.last().unwrap().0, whole.after);
+    let deltas: Vec<_> = events[3..]
+        .iter()
+        .take_while(|e| e.1["index"] == 0)
+        .collect();
+    let steps = deltas.windows(2).map(|two| two[1].0 - two[0].0);
+    assert!(steps.max().unwrap() < Duration::from_millis(50));
+}
+
+#[test]
+fn a_stream_is_counted_until_its_client_leaves() {
+    let body = || message("Tell me something about rivers", 1_000);
+    let mut bench = Bench::new(QUIET);
+    let (_, left, events) = bench.stream(Duration::ZERO, body());
+    let half = events[events.len() / 2].0;
+    bench.api.stop(half, left);
+    let (_, heard, _) = bench.stream(half, body());
+    let end = half + events.last().unwrap().0;
+    // Whole: that the client leaves then makes no difference.
+    bench.api.stop(end, heard);
+    let total = bench.api.totals(end * 2).output_tokens;
+    let whole = events[events.len() - 2].1["usage"]["output_tokens"].as_u64();
+    let part = total - whole.unwrap();
+    let share = part as f64 / whole.unwrap() as f64;
+    assert!((0.4..0.6).contains(&share), "{part} of {whole:?}");
+}
+
+#[test]
+fn now_and_then_a_stream_breaks_off_under_a_status_of_200() {
+    let config = Config {
+        limits: Limits {
+            requests: 100_000,
+            input_tokens: 1_000_000,
+            output_tokens: 1_000_000,
+        },
+        ..QUIET.faults(0, 10)
+    };
+    let run = || {
+        let mut bench = Bench::new(config);
+        let mut produced = 0;
+        let broken: Vec<usize> = (0..400)
+            .filter(|_| {
+                let body = message("Tell me something about rivers", 100);
+                let (seen, _, events) = bench.stream(Duration::ZERO, body);
+                assert_eq!(seen.status, 200);
+                let (_, last) = events.last().unwrap();
+                let broke = last["type"] == "error";
+                if broke {
+                    assert_eq!(last["error"]["type"], "overloaded_error");
+                    assert!(!types(&events).contains(&"message_delta"));
+                } else {
+                    let usage = &events[events.len() - 2].1["usage"];
+                    produced += usage["output_tokens"].as_u64().unwrap();
+                }
+                broke
+            })
+            .collect();
+        // What the broken ones said is counted too, and no more than that.
+        let total = bench.api.totals(SECOND).output_tokens;
+        (broken, total - produced)
+    };
+    let (broken, said) = run();
+    assert!((20..=60).contains(&broken.len()), "{}", broken.len());
+    assert!((1..broken.len() as u64 * 100).contains(&said), "{said}");
+    assert_eq!((broken, said), run(), "the same seed, the same streams");
+    // An answer in one piece does not break.
+    let mut bench = Bench::new(config);
+    assert!((0..100).all(|_| bench.ask(SECOND, 9, 10).status == 200));
 }
 
 #[test]
@@ -348,5 +500,45 @@ fn it_serves_many_connections_over_a_socket() {
         }
     });
     assert_eq!(server.totals().requests, 96);
-    assert!(!server.longest_answer().is_zero());
+    assert!(!server.totals().longest.is_zero());
+}
+
+/// Events come over a socket as they are produced, and to leave stops them.
+#[test]
+fn it_streams_over_a_socket_until_the_client_leaves() {
+    use std::io::{BufRead, BufReader};
+
+    let server = Server::start(QUIET).unwrap();
+    let agent = ureq::Agent::config_builder()
+        .proxy(None)
+        .build()
+        .new_agent();
+    let open = |max_tokens| {
+        let mut body = message("Tell me something about rivers", max_tokens);
+        body["stream"] = json!(true);
+        let url = format!("{}/v1/messages", server.base_url());
+        let request = agent.post(&url).header("x-api-key", "any");
+        let response = request.send(body.to_string()).unwrap();
+        BufReader::new(response.into_body().into_reader()).lines()
+    };
+    let begun = std::time::Instant::now();
+    let mut lines = open(200).map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "event: message_start");
+    let head = begun.elapsed();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(rest[rest.len() - 3], "event: message_stop");
+    let gap = Duration::from_millis(50);
+    assert!(begun.elapsed() > head + gap, "as it is produced");
+    let whole = server.totals().output_tokens;
+
+    // An answer of minutes.
+    let mut lines = open(100_000).map(Result::unwrap);
+    assert!(lines.any(|line| line == "event: content_block_delta"));
+    drop(lines);
+    let told = || server.totals().output_tokens - whole;
+    let patience = std::time::Instant::now() + SECOND * 10;
+    while told() > 10_000 && std::time::Instant::now() < patience {
+        std::thread::sleep(gap);
+    }
+    assert!((8..10_000).contains(&told()), "{}", told());
 }

@@ -60,14 +60,10 @@ fn post(host: &str, body: &str) -> Result<(u16, ServerHints, Value), Failure<'st
 #[test]
 fn a_transport_of_ones_own() {
     let server = Server::start(Config {
-        limits: Limits {
-            requests: 300,
-            input_tokens: 60_000,
-            output_tokens: 60_000,
-        },
         seed: 9,
         latency_percent: 5,
         overload_one_in: 3,
+        ..Config::new(Limits::new(300, 60_000, 60_000))
     })
     .unwrap();
     let url = server.base_url();

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    answer::{Answer, Input, Piece},
     headers::{self, Fields},
-    meters::{Limits, Meters, Shortage, Totals},
+    meters::{Limits, Meters, Number, Shortage, Totals},
     model::{self, Cache},
 };
 
@@ -23,6 +24,32 @@ pub(crate) struct Config {
     pub(crate) latency_percent: u32,
     /// One request in so many, on average, meets an overload (529); 0 is none.
     pub(crate) overload_one_in: u64,
+    /// One stream in so many, on average, breaks off with an overload; 0 is
+    /// none.
+    pub(crate) break_one_in: u64,
+}
+
+impl Config {
+    /// A server with these limits, at full latency, that never fails.
+    pub(crate) const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            seed: 1,
+            latency_percent: 100,
+            overload_one_in: 0,
+            break_one_in: 0,
+        }
+    }
+
+    /// The same with one overload in so many requests, and one break in so many
+    /// streams.
+    pub(crate) const fn faults(self, overload_one_in: u64, break_one_in: u64) -> Self {
+        Self {
+            overload_one_in,
+            break_one_in,
+            ..self
+        }
+    }
 }
 
 /// A request as it came in.
@@ -35,13 +62,23 @@ pub(crate) struct Incoming<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// An answer, to be sent a while after its request came.
+/// An answer, whose head is to be sent a while after its request came.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) after: Duration,
     pub(crate) status: u16,
     pub(crate) fields: Fields,
-    pub(crate) body: String,
+    pub(crate) body: Body,
+}
+
+/// What follows a head.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// All at once.
+    Whole(String),
+    /// Piece by piece. If the client leaves before the last one, the answer is
+    /// to be [stopped](Api::stop) by its number.
+    Stream(Number, Vec<Piece>),
 }
 
 /// The server without its socket.
@@ -54,9 +91,6 @@ pub(crate) struct Api {
     cache: Cache,
     /// Requests seen, of any kind.
     seen: u64,
-    /// When the last answer leaves, of those that were let pass.
-    idle_from: Duration,
-    longest: Duration,
 }
 
 impl Api {
@@ -67,20 +101,18 @@ impl Api {
             meters: Meters::new(config.limits),
             cache: Cache::default(),
             seen: 0,
-            idle_from: Duration::ZERO,
-            longest: Duration::ZERO,
         }
     }
 
     /// What was charged for all that was let pass, answers that are still being
     /// produced included in full.
     pub(crate) fn totals(&mut self, now: Duration) -> Totals {
-        self.meters.totals(now.max(self.idle_from))
+        self.meters.totals(now)
     }
 
-    /// The longest that one answer took.
-    pub(crate) const fn longest_answer(&self) -> Duration {
-        self.longest
+    /// The client of a stream left at `now`: nothing more is produced.
+    pub(crate) fn stop(&mut self, now: Duration, number: Number) {
+        self.meters.stop(now, number);
     }
 
     /// Answers a request that came in at `now`.
@@ -90,8 +122,12 @@ impl Api {
             .pass(now, incoming)
             .unwrap_or_else(|fault| self.refuse(now, &fault));
         let leaves = self.wall(now.saturating_add(reply.after));
+        let kind = match reply.body {
+            Body::Whole(_) => "application/json",
+            Body::Stream(..) => "text/event-stream; charset=utf-8",
+        };
         reply.fields.extend([
-            ("content-type", "application/json".to_owned()),
+            ("content-type", kind.to_owned()),
             ("date", headers::date(leaves)),
             ("request-id", self.request_id()),
             ("anthropic-organization-id", ORGANISATION.to_owned()),
@@ -110,9 +146,7 @@ impl Api {
             .map_err(|error| Fault::Invalid(error.to_string()))?;
         wanted.check()?;
         let seed = self.config.seed;
-        if model::below(seed, self.seen, self.config.overload_one_in) == 0
-            && self.config.overload_one_in > 0
-        {
+        if self.meets(seed, self.config.overload_one_in) {
             return Err(Fault::Overloaded);
         }
 
@@ -128,51 +162,60 @@ impl Api {
         let input = model::tokens(&prompt)
             .saturating_add(plain)
             .saturating_add(OVERHEAD);
-        let production = model::production(
+        let mut production = model::production(
             seed,
             model::hash(&prompt),
             wanted.max_tokens,
             self.config.latency_percent,
         );
-        self.meters
+        let tokens = production.tokens;
+        if wanted.stream && self.meets(!seed, self.config.break_one_in) {
+            production.tokens = model::below(seed, self.seen, tokens);
+        }
+        let number = self
+            .meters
             .admit(now, input.saturating_add(created), production)
             .map_err(|shortage| Fault::Limited(shortage, wanted.model.clone()))?;
         if let Some(key) = key {
             let begins = now.saturating_add(production.silence);
             self.cache.used(now, key, begins);
         }
-        self.idle_from = self.idle_from.max(now.saturating_add(production.span()));
-        self.longest = self.longest.max(production.span());
 
-        let stop = if production.tokens < wanted.max_tokens {
-            "end_turn"
-        } else {
-            "max_tokens"
-        };
-        let body = json!({
-            "id": format!("msg_{:016x}", model::mix(seed ^ self.seen)),
-            "type": "message",
-            "role": "assistant",
-            "model": wanted.model,
-            "content": [{
-                "type": "text",
-                "text": model::text(seed, &prompt, production.tokens),
-            }],
-            "stop_reason": stop,
-            "stop_sequence": null,
-            "usage": {
-                "input_tokens": input,
-                "cache_creation_input_tokens": created,
-                "cache_read_input_tokens": read,
-                "output_tokens": production.tokens,
+        let answer = Answer {
+            id: format!("msg_{:016x}", model::mix(seed ^ self.seen)),
+            stop_reason: if tokens < wanted.max_tokens {
+                "end_turn"
+            } else {
+                "max_tokens"
             },
-        });
+            model: wanted.model,
+            text: model::text(seed, &prompt, tokens),
+            tokens,
+            input: Input {
+                plain: input,
+                created,
+                read,
+            },
+            production,
+        };
+        let (after, body) = if wanted.stream {
+            let body = Body::Stream(number, answer.stream());
+            (production.silence, body)
+        } else {
+            let body = Body::Whole(answer.message().to_string());
+            (production.span(), body)
+        };
         Ok(Reply {
-            after: production.span(),
+            after,
             status: 200,
             fields: self.rate_limits(now),
-            body: body.to_string(),
+            body,
         })
+    }
+
+    /// Whether this request is one in `one_in`; with 0 none is.
+    fn meets(&self, seed: u64, one_in: u64) -> bool {
+        one_in > 0 && model::below(seed, self.seen, one_in) == 0
     }
 
     fn refuse(&mut self, now: Duration, fault: &Fault) -> Reply {
@@ -192,7 +235,7 @@ impl Api {
             after: Duration::from_millis(jitter.saturating_add(20)),
             status,
             fields,
-            body: body.to_string(),
+            body: Body::Whole(body.to_string()),
         }
     }
 
@@ -311,8 +354,6 @@ impl Wanted {
             "max_tokens: must be greater than or equal to 1"
         } else if self.messages.is_empty() {
             "messages: at least one message is required"
-        } else if self.stream {
-            "stream: this server answers in one piece"
         } else {
             return Ok(());
         };

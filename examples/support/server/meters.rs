@@ -71,12 +71,25 @@ pub(crate) struct Limits {
     pub(crate) output_tokens: u64,
 }
 
+impl Limits {
+    pub(crate) const fn new(requests: u64, input_tokens: u64, output_tokens: u64) -> Self {
+        Self {
+            requests,
+            input_tokens,
+            output_tokens,
+        }
+    }
+}
+
 /// What was taken since the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) requests: u64,
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
+    /// The longest that one answer took, or would have taken had its client
+    /// stayed.
+    pub(crate) longest: Duration,
 }
 
 /// One bucket as it stands at an instant.
@@ -107,7 +120,12 @@ pub(crate) struct Production {
 impl Production {
     /// How long it takes.
     pub(crate) fn span(&self) -> Duration {
-        let steps = u32::try_from(self.tokens).unwrap_or(u32::MAX);
+        self.time_of(self.tokens)
+    }
+
+    /// How long the first `tokens` take.
+    pub(crate) fn time_of(&self, tokens: u64) -> Duration {
+        let steps = u32::try_from(tokens).unwrap_or(u32::MAX);
         self.silence.saturating_add(self.step.saturating_mul(steps))
     }
 
@@ -122,8 +140,12 @@ impl Production {
     }
 }
 
+/// Which of the answers that were let pass, counted from 1.
+pub(crate) type Number = u64;
+
 #[derive(Debug)]
 struct Running {
+    number: Number,
     since: Duration,
     production: Production,
     charged: u64,
@@ -162,6 +184,7 @@ impl Meters {
                 requests: 0,
                 input_tokens: 0,
                 output_tokens: 0,
+                longest: Duration::ZERO,
             },
         }
     }
@@ -176,7 +199,7 @@ impl Meters {
         now: Duration,
         input: u64,
         production: Production,
-    ) -> Result<(), Shortage> {
+    ) -> Result<Number, Shortage> {
         self.advance(now);
         let needs = [
             ("requests", self.requests, parts(1)),
@@ -199,12 +222,22 @@ impl Meters {
         self.input.take(input);
         self.totals.requests = self.totals.requests.saturating_add(1);
         self.totals.input_tokens = self.totals.input_tokens.saturating_add(input);
+        self.totals.longest = self.totals.longest.max(production.span());
+        let number = self.totals.requests;
         self.running.push(Running {
+            number,
             since: self.now,
             production,
             charged: 0,
         });
-        Ok(())
+        Ok(number)
+    }
+
+    /// Nothing more is produced of an answer; what was, is counted. One that is
+    /// whole stays as it is.
+    pub(crate) fn stop(&mut self, now: Duration, number: Number) {
+        self.advance(now);
+        self.running.retain(|answer| answer.number != number);
     }
 
     /// The buckets at `now`.
@@ -217,10 +250,16 @@ impl Meters {
         }
     }
 
-    /// What was taken until `now`.
+    /// What was taken until `now`, and what the answers in the making have
+    /// still to take.
     pub(crate) fn totals(&mut self, now: Duration) -> Totals {
         self.advance(now);
-        self.totals
+        let open = self.running.iter();
+        let open = open.map(|answer| answer.production.tokens.saturating_sub(answer.charged));
+        Totals {
+            output_tokens: open.fold(self.totals.output_tokens, u64::saturating_add),
+            ..self.totals
+        }
     }
 
     fn advance(&mut self, now: Duration) {

@@ -3,10 +3,11 @@
 //! latency on a smaller scale.
 //!
 //! `meters` counts, `headers` shows what was counted, `model` makes answers up,
-//! `api` decides on each request; all of them are told the time. Only this file
-//! knows a socket and a clock.
+//! `answer` gives them their form, `api` decides on each request; all of them
+//! are told the time. Only this file knows a socket and a clock.
 #![expect(clippy::std_instead_of_core, reason = "a server has std")]
 
+mod answer;
 mod api;
 mod headers;
 mod meters;
@@ -16,22 +17,26 @@ use std::{
     convert::Infallible,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::{
     Request, Response,
-    body::{Bytes, Incoming as Body},
+    body::{Bytes, Frame},
     header,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Sleep};
 
-pub(crate) use api::{Api, Config, Incoming, Reply};
+use answer::Piece;
+pub(crate) use api::{Api, Body, Config, Incoming};
+use meters::Number;
 pub(crate) use meters::{Limits, Totals};
 
 /// As the Claude API: no request is larger.
@@ -96,11 +101,6 @@ impl Server {
     pub(crate) fn totals(&self) -> Totals {
         self.shared.api().totals(self.shared.now())
     }
-
-    /// The longest that one answer took.
-    pub(crate) fn longest_answer(&self) -> Duration {
-        self.shared.api().longest_answer()
-    }
 }
 
 impl Drop for Server {
@@ -117,6 +117,11 @@ impl Shared {
     #[expect(clippy::disallowed_methods, reason = "a server reads a clock")]
     fn now(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    /// Sleeps until `span` after `start`.
+    fn sleep(&self, start: Duration, span: Duration) -> Sleep {
+        tokio::time::sleep(start.saturating_add(span).saturating_sub(self.now()))
     }
 
     fn api(&self) -> MutexGuard<'_, Api> {
@@ -137,7 +142,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
         let _set = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(request, &shared));
+            let service = service_fn(|request| respond(request, &shared));
             let connection = hyper::server::conn::http1::Builder::new();
             // A client may hang up in the middle.
             let _ended = connection
@@ -147,18 +152,21 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
     }
 }
 
-async fn answer(
-    request: Request<Body>,
-    shared: &Shared,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+type Sent = Either<Full<Bytes>, Paced>;
+
+async fn respond(
+    request: Request<hyper::body::Incoming>,
+    shared: &Arc<Shared>,
+) -> Result<Response<Sent>, Infallible> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, LARGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(_) => return Ok(plain(413)),
+        Err(_) => return Ok(response(413, Either::Left(Full::default()))),
     };
     let key = head.headers.get("x-api-key");
+    let came = shared.now();
     let reply = shared.api().handle(
-        shared.now(),
+        came,
         &Incoming {
             method: head.method.as_str(),
             path: head.uri.path(),
@@ -166,24 +174,68 @@ async fn answer(
             body: &body,
         },
     );
-    tokio::time::sleep(reply.after).await;
-    Ok(response(reply))
-}
-
-fn response(reply: Reply) -> Response<Full<Bytes>> {
-    let mut response = plain(reply.status);
-    *response.body_mut() = Full::new(Bytes::from(reply.body));
+    let body = match reply.body {
+        Body::Whole(text) => Either::Left(Full::new(Bytes::from(text))),
+        Body::Stream(number, pieces) => Either::Right(Paced {
+            shared: Arc::clone(shared),
+            number,
+            came,
+            pieces: pieces.into_iter(),
+            next: None,
+        }),
+    };
+    shared.sleep(came, reply.after).await;
+    let mut response = response(reply.status, body);
     for (name, value) in reply.fields {
         if let Ok(value) = header::HeaderValue::try_from(value) {
             response.headers_mut().insert(name, value);
         }
     }
-    response
+    Ok(response)
 }
 
-fn plain(status: u16) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn response(status: u16, body: Sent) -> Response<Sent> {
+    let mut response = Response::new(body);
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response
+}
+
+/// A stream, each piece in its time. When it is dropped, its answer stops: then
+/// it was sent, or the client left.
+struct Paced {
+    shared: Arc<Shared>,
+    number: Number,
+    /// When its request came.
+    came: Duration,
+    pieces: std::vec::IntoIter<Piece>,
+    next: Option<(Pin<Box<Sleep>>, Bytes)>,
+}
+
+impl hyper::body::Body for Paced {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.next.is_none() {
+            self.next = self.pieces.next().map(|piece| {
+                let sleep = self.shared.sleep(self.came, piece.after);
+                (Box::pin(sleep), Bytes::from(piece.bytes))
+            });
+        }
+        if let Some((sleep, _)) = &mut self.next {
+            ready!(sleep.as_mut().poll(context));
+        }
+        let piece = self.next.take();
+        Poll::Ready(piece.map(|(_, bytes)| Ok(Frame::data(bytes))))
+    }
+}
+
+impl Drop for Paced {
+    fn drop(&mut self) {
+        self.shared.api().stop(self.shared.now(), self.number);
+    }
 }
