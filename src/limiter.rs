@@ -537,13 +537,13 @@ impl Limiter {
     /// Its request took nothing: gives all back but the place in flight.
     pub(crate) fn refund_permit(&mut self, permit: &mut Permit) {
         self.flights.forget(permit.slice, permit.charges());
+        self.sending.refused(permit.number);
         self.take_back(permit);
     }
 
     /// As if it had never been charged.
     fn take_back(&mut self, permit: &mut Permit) {
         permit.refunded = true;
-        self.sending.undo(permit.number, permit.before);
         let mut loosened = Binding::NONE;
         let places = permit.entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
@@ -563,6 +563,9 @@ impl Limiter {
         permit: Option<&Permit>,
         hints: &ServerHints,
     ) {
+        if let Some(permit) = permit {
+            self.sending.heard(permit.number);
+        }
         let mut loosened = Binding::NONE;
         for meter in self.meters(hints) {
             let place = meter.dimension.index();
@@ -651,6 +654,7 @@ impl Limiter {
         }
         let mut loosened = Binding::of(Cause::InFlight).and(Binding::of(Cause::Confirmation));
         if actual == Some(Cost::ZERO) && !permit.refunded {
+            self.sending.undo(permit.number, permit.before);
             self.take_back(permit);
         }
         if let Some(mark) = permit.young {

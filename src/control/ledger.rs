@@ -179,13 +179,22 @@ impl Sending {
         }
     }
 
-    /// This one came to nothing; the one before it was sent at `before`.
+    /// This one came to nothing, though a head may tell of it.
+    pub(crate) const fn refused(&mut self, number: u64) {
+        if number >= self.unseen {
+            self.undone = self.undone.saturating_add(1);
+        }
+    }
+
+    /// This one came to nothing; the one before it was sent at `before`. The
+    /// number of the newest is free again, unless something was heard of it: a
+    /// head older than the newest one read is not used.
     pub(crate) const fn undo(&mut self, number: u64, before: Instant) {
-        if number.saturating_add(1) == self.admitted {
+        if number >= self.unseen && number.saturating_add(1) == self.admitted {
             self.admitted = number;
             self.last = before;
-        } else if number >= self.unseen {
-            self.undone = self.undone.saturating_add(1);
+        } else {
+            self.refused(number);
         }
     }
 }
@@ -233,18 +242,18 @@ impl Ledger {
         burst: u64,
         open: u64,
     ) -> Result<(), ConfigError> {
-        self.limit = burst;
         match &mut self.bucket {
-            Some(bucket) => bucket.set(now, rate, burst),
+            Some(bucket) => bucket.set(now, rate, burst)?,
             None => {
                 let mut bucket = TokenBucket::new(rate, burst)?;
                 if open > 0 {
                     let _owed = bucket.charge(now, open);
                 }
                 self.bucket = Some(bucket);
-                Ok(())
             }
         }
+        self.limit = burst;
+        Ok(())
     }
 
     /// Whether the limit that `meter` shows is the one known here.
@@ -262,7 +271,7 @@ impl Ledger {
         let held = amount
             .saturating_add(u64::from(self.rounding))
             .saturating_add(self.surprise);
-        held.max(amount).min(bucket.burst())
+        held.min(bucket.burst())
     }
 
     /// Whether `amount` would pass.
@@ -796,6 +805,18 @@ mod tests {
         assert!(ledger.is_disabled());
         ledger.observe(at(0), None, &shows(600, 0), 0, true);
         assert!(!ledger.is_disabled());
+    }
+
+    #[test]
+    fn a_limit_that_is_refused_changes_nothing() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let before = ledger;
+        let rate = Rate::per_minute(600).unwrap();
+        assert_eq!(
+            ledger.set_limit(at(0), rate, 0, 0),
+            Err(ConfigError::ZeroBurst)
+        );
+        assert_eq!(ledger, before);
     }
 
     #[test]

@@ -314,6 +314,24 @@ fn few_are_sent_before_the_server_is_heard() {
     );
 }
 
+/// The number of a refused request was once given to the next, whose head then
+/// passed for one that had been read.
+#[test]
+fn the_head_after_a_refusal_is_read() {
+    tell(
+        "
+        window 10
+        0s    a submitted                            -> send 1
+        0.1s  a 429 retry-after=1 requests=60:50     -> wait 1.1s..1.6s retry-after
+        2.5s  a woken                                -> send 2
+        2.9s  a 200 requests=60:0                    -> deliver
+        # Nothing is left. One more than is asked for is held back, and a quarter
+        # of the bucket, because so little was a surprise.
+        3s    b submitted                            -> wait 19.5s requests
+        ",
+    );
+}
+
 /// State is stamped when the server admits a request, and its head comes after
 /// the first token: most resets lie in the past. That means full, and nothing
 /// else. The fields are of a real response.
