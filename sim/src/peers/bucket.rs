@@ -1,6 +1,6 @@
 //! A bucket for requests, with a margin.
 
-use super::{Tries, doubled};
+use super::{Tries, patient};
 use crate::{Answer, Ask, Client, Job, SECOND, Time, Verdict, World, seconds};
 
 /// A token bucket for requests at 80 % of the limit, which it is told; after a
@@ -45,12 +45,7 @@ impl Client for RequestBucket {
     }
 
     fn head(&mut self, now: Time, id: usize, answer: &Answer) -> Verdict {
-        if answer.status == 200 {
-            return Verdict::Deliver;
-        }
-        let own = doubled(self.tries.count(id), 60 * SECOND);
-        let asked = answer.retry_after.unwrap_or(0) * SECOND;
-        Verdict::Again(now + own.max(asked))
+        patient(now, id, answer, &mut self.tries)
     }
 
     fn end(&mut self, _now: Time, _id: usize, _job: &Job) {}

@@ -9,8 +9,8 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use super::{Tries, doubled};
-use crate::{Answer, Ask, Client, Job, SECOND, Time, Verdict, World};
+use super::{Tries, patient};
+use crate::{Answer, Ask, Client, Job, Time, Verdict, World};
 
 type Limiter = RateLimiter<
     NotKeyed,
@@ -89,12 +89,7 @@ impl Client for Governor {
     }
 
     fn head(&mut self, now: Time, id: usize, answer: &Answer) -> Verdict {
-        if answer.status == 200 {
-            return Verdict::Deliver;
-        }
-        let own = doubled(self.tries.count(id), 60 * SECOND);
-        let asked = answer.retry_after.unwrap_or(0) * SECOND;
-        Verdict::Again(now + own.max(asked))
+        patient(now, id, answer, &mut self.tries)
     }
 
     fn end(&mut self, _now: Time, _id: usize, _job: &Job) {}

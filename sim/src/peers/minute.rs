@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Tries, doubled};
+use super::{Tries, patient};
 use crate::{Answer, Ask, Client, Job, SECOND, Time, Verdict, World};
 
 /// Sums of the last sixty seconds, of requests, estimated input, and output
@@ -71,12 +71,7 @@ impl Client for SlidingMinute {
     }
 
     fn head(&mut self, now: Time, id: usize, answer: &Answer) -> Verdict {
-        if answer.status == 200 {
-            return Verdict::Deliver;
-        }
-        let own = doubled(self.tries.count(id), 60 * SECOND);
-        let asked = answer.retry_after.unwrap_or(0) * SECOND;
-        Verdict::Again(now + own.max(asked))
+        patient(now, id, answer, &mut self.tries)
     }
 
     fn end(&mut self, _now: Time, _id: usize, _job: &Job) {}

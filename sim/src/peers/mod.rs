@@ -13,7 +13,7 @@ pub use self::{
     minute::SlidingMinute, sdk::Sdk, semaphore::Semaphore,
 };
 
-use crate::{Client, SECOND, Time, World};
+use crate::{Answer, Client, SECOND, Time, Verdict, World};
 
 /// All of them.
 pub fn peers(world: &World, seed: u64) -> Vec<Box<dyn Client>> {
@@ -43,6 +43,17 @@ impl Tries {
         self.0[id] += 1;
         before
     }
+}
+
+/// What becomes of a job that retries after `max(retry-after, 2^n)` seconds, as
+/// often as it takes.
+fn patient(now: Time, id: usize, answer: &Answer, tries: &mut Tries) -> Verdict {
+    if answer.status == 200 {
+        return Verdict::Deliver;
+    }
+    let own = doubled(tries.count(id), 60 * SECOND);
+    let asked = answer.retry_after.unwrap_or(0) * SECOND;
+    Verdict::Again(now + own.max(asked))
 }
 
 /// `2^n` seconds, and not above `most`.
