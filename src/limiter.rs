@@ -564,7 +564,7 @@ impl Limiter {
         hints: &ServerHints,
     ) {
         if let Some(permit) = permit {
-            self.sending.heard(permit.number);
+            self.sending.read(permit.number);
         }
         let mut loosened = Binding::NONE;
         for meter in self.meters(hints) {

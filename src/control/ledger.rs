@@ -149,6 +149,9 @@ pub(crate) struct Sending {
     /// how many from there on came to nothing.
     pub(crate) unseen: u64,
     pub(crate) undone: u64,
+    /// The number of the first that is younger than all whose heads were read,
+    /// refusals included.
+    pub(crate) unread: u64,
     /// When the last one was.
     pub(crate) last: Instant,
     /// Mean time from there to the head, in nanoseconds.
@@ -160,6 +163,7 @@ impl Sending {
         admitted: 0,
         unseen: 0,
         undone: 0,
+        unread: 0,
         last: Instant::ZERO,
         first_token: 0,
     };
@@ -177,6 +181,14 @@ impl Sending {
             self.unseen = number.saturating_add(1);
             self.undone = 0;
         }
+        self.read(number);
+    }
+
+    /// Its head was read, be it a refusal.
+    pub(crate) const fn read(&mut self, number: u64) {
+        if number >= self.unread {
+            self.unread = number.saturating_add(1);
+        }
     }
 
     /// This one came to nothing, though a head may tell of it.
@@ -190,7 +202,7 @@ impl Sending {
     /// number of the newest is free again, unless something was heard of it: a
     /// head older than the newest one read is not used.
     pub(crate) const fn undo(&mut self, number: u64, before: Instant) {
-        if number >= self.unseen && number.saturating_add(1) == self.admitted {
+        if number >= self.unread && number.saturating_add(1) == self.admitted {
             self.admitted = number;
             self.last = before;
         } else {
