@@ -6,14 +6,15 @@ use crate::{
     call::Call,
     clock::Clock,
     control::{
-        Amounts, Counting, Entries, Entry, Forecast, Ledger, Output, Seen, Sending, SlowStart, mean,
+        Amounts, Counting, Entries, Entry, Forecast, Ledger, Output, Seen, Sending, ServerClock,
+        SlowStart, Spread, Stamped, mean,
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
     hints::{Family, Meter, Remaining, ServerHints},
     limit::{Flights, Pause, Refusal},
     pools::Told,
-    request::{Request, Usage},
+    request::{Profile, Request, Usage},
     retry::RetryPolicy,
     rng::Rng,
     time::{Instant, nanos},
@@ -68,6 +69,7 @@ pub struct Limiter {
     pause: Pause,
     closed: Option<Closed>,
     forecast: Forecast,
+    server_clock: ServerClock,
     /// What bound those who were told to wait since it last moved.
     told: Binding,
     opened: u64,
@@ -141,8 +143,8 @@ impl Limiter {
     /// A limiter that knows no limit yet. The same seed and the same events
     /// give the same decisions.
     pub const fn new(seed: u64) -> Self {
-        const EARLY: Ledger = Ledger::new(Counting::AtAdmission);
-        const LATE: Ledger = Ledger::new(Counting::AsProduced);
+        const EARLY: Ledger = Ledger::new(Counting::AtAdmission, Stamped::AtAdmission);
+        const LATE: Ledger = Ledger::new(Counting::AsProduced, Stamped::AtAdmission);
         Self {
             clock: Clock::new(),
             policy: RetryPolicy::new(),
@@ -159,6 +161,7 @@ impl Limiter {
             pause: Pause::new(),
             closed: None,
             forecast: Forecast::new(),
+            server_clock: ServerClock::new(),
             told: Binding::NONE,
             opened: 0,
         }
@@ -415,6 +418,7 @@ impl Limiter {
         Wanted {
             cost: self.forecast.of(request),
             most: request.max_tokens,
+            profile: Some(request.profile),
         }
     }
 
@@ -455,15 +459,16 @@ impl Limiter {
             return Err(Denied::Never(Never::NotEnabled(dimension)));
         }
         let is_output = dimension == Dimension::OutputTokens;
+        let spread = wanted.spread(&self.forecast, dimension);
         let (refusal, unheard) = if is_output {
             let amounts = wanted.output();
             (
-                self.output.peek(now, amounts),
+                self.output.peek(now, amounts, spread, &self.sending),
                 self.output.unheard(now, amounts, &self.sending),
             )
         } else {
             (
-                ledger.peek(now, amount),
+                ledger.peek(now, amount, spread, ledger.surprise(), &self.sending),
                 ledger.unheard(now, amount, &self.sending),
             )
         };
@@ -513,10 +518,12 @@ impl Limiter {
             } else {
                 0
             };
-            *entry = ledger.charge(now, cost.get(dimension), open);
+            let spread = wanted.spread(&self.forecast, dimension);
+            *entry = ledger.charge(now, cost.get(dimension), spread, open);
         }
         let open = self.flights.sum(now, Dimension::OutputTokens);
-        let output = self.output.charge(now, wanted.output(), open);
+        let spread = wanted.spread(&self.forecast, Dimension::OutputTokens);
+        let output = self.output.charge(now, wanted.output(), spread, open);
         let number = self.sending.admitted;
         self.sending.admitted = number.wrapping_add(1);
         let before = core::mem::replace(&mut self.sending.last, now);
@@ -563,11 +570,21 @@ impl Limiter {
         permit: Option<&Permit>,
         hints: &ServerHints,
     ) {
+        let mut resets_hold = true;
         if let Some(permit) = permit {
             self.sending.read(permit.number);
+            if let Some(date) = hints.date {
+                self.server_clock.observe(permit.sent, now, date);
+            }
+            resets_hold = self.server_clock.ran_evenly_since(permit.sent);
         }
         let mut loosened = Binding::NONE;
         for meter in self.meters(hints) {
+            let mut meter = *meter;
+            if !resets_hold {
+                meter.reset = None;
+            }
+            let meter = &meter;
             let place = meter.dimension.index();
             let open = self.flights.sum(now, meter.dimension);
             let opened = if meter.dimension == Dimension::OutputTokens {
@@ -666,6 +683,8 @@ impl Limiter {
             }
         }
         if let Some(actual) = actual.filter(|_| !permit.refunded) {
+            let took = nanos(now.saturating_duration_since(permit.sent));
+            self.sending.latency = mean(self.sending.latency, took);
             let places = permit.entries.iter_mut().zip(&mut self.ledgers);
             for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
                 if ledger.settle(now, permit.number, entry, actual.get(dimension)) {
@@ -767,6 +786,8 @@ pub(crate) struct Wanted {
     cost: Cost,
     /// The most output that it may produce.
     most: u64,
+    /// Whose past the cost is forecast from, if it is.
+    profile: Option<Profile>,
 }
 
 impl Wanted {
@@ -775,7 +796,14 @@ impl Wanted {
         Self {
             cost: *cost,
             most: cost.get(Dimension::OutputTokens),
+            profile: None,
         }
+    }
+
+    /// How far off its cost may be.
+    fn spread(&self, forecast: &Forecast, dimension: Dimension) -> Spread {
+        self.profile
+            .map_or(Spread::NONE, |profile| forecast.spread(profile, dimension))
     }
 
     fn output(&self) -> Amounts {

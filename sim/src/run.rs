@@ -29,6 +29,8 @@ pub struct Outcome {
     pub given_up: usize,
     /// 429s.
     pub refused: usize,
+    /// Those for want of requests, input and output; one may lack several.
+    pub short_of: [usize; 3],
     /// 529s.
     pub overloaded: usize,
     /// Of each completed job, in no order: from when it was wanted to when its
@@ -269,7 +271,10 @@ impl<'a> Run<'a> {
                 self.at(written, id, What::Writes(self.answers.len() - 1));
                 return;
             }
-            Reception::Refused(shown, wait) => {
+            Reception::Refused(shown, wait, short) => {
+                for (count, short) in self.out.short_of.iter_mut().zip(short) {
+                    *count += usize::from(short);
+                }
                 answer.status = 429;
                 answer.shown = shown;
                 answer.retry_after = Some(wait);

@@ -29,6 +29,8 @@ pub struct ServerSpec {
     /// Whether input, too, is shown as it is when the head is written: there
     /// are captures of both.
     pub input_shown_late: bool,
+    /// Whether output, too, is shown as it was when the request was admitted.
+    pub output_shown_early: bool,
     /// The server's clock less the client's, in seconds.
     pub skew: f64,
     /// From when on, in seconds, the server's clock shows this much more.
@@ -51,6 +53,7 @@ impl Default for ServerSpec {
             rounding: 1_000.0,
             headers: true,
             input_shown_late: false,
+            output_shown_early: false,
             skew: 0.0,
             skew_step: None,
             overloaded: 0.0,
@@ -97,8 +100,8 @@ pub enum Reception {
     /// It answers. What its head will show of requests and input; of output it
     /// shows what is true when it is [written](Server::write).
     Admitted(Option<Shown>),
-    /// It refuses: 429, with the seconds to wait.
-    Refused(Option<Shown>, u64),
+    /// It refuses: 429, with the seconds to wait, for want of these.
+    Refused(Option<Shown>, u64, [bool; 3]),
     /// It is overloaded: 529.
     Overloaded,
 }
@@ -267,7 +270,9 @@ impl Server {
         }
         if let Err(then) = self.admits_at(at, job) {
             let seconds = (then - at).div_ceil(SECOND);
-            return Reception::Refused(self.shown(), seconds);
+            let needs = self.needs(job);
+            let short = [0, 1, 2].map(|i| needs[i] > self.levels[i]);
+            return Reception::Refused(self.shown(), seconds, short);
         }
         self.levels[0] -= 1.0;
         self.levels[1] -= job.counted_input() as f64;
@@ -340,7 +345,9 @@ impl Server {
         self.advance(at);
         answer.date = self.date();
         if let Some(shown) = &mut answer.shown {
-            self.show(shown, 2);
+            if !self.spec.output_shown_early {
+                self.show(shown, 2);
+            }
             if self.spec.input_shown_late {
                 self.show(shown, 1);
             }

@@ -293,6 +293,7 @@ impl Draw {
             } else {
                 others[self.chance.usize(0..3)]
             },
+            output_shown_early: self.chance.bool(),
             ..ServerSpec::default()
         };
         let world = World {

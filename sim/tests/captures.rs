@@ -207,7 +207,7 @@ fn a_refusal_shows_what_the_captured_ones_do() {
         let job = Job { input, ..job() };
         let mut chance = fastrand::Rng::with_seed(1);
         let reception = server.receive(0, &job, job.silence, job.span, &mut chance);
-        let Reception::Refused(shown, wait) = reception else {
+        let Reception::Refused(shown, wait, _) = reception else {
             panic!("line {line}: {reception:?}");
         };
         let answer = Answer {

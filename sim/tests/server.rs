@@ -86,11 +86,11 @@ fn a_refusal_takes_nothing_and_says_when_it_fits() {
     // 59 000 are missing, at 1 000 a second.
     assert!(matches!(
         receive(&mut server, 0),
-        Reception::Refused(Some(shown), 59) if shown.remaining[..2] == [59, 500]
+        Reception::Refused(Some(shown), 59, _) if shown.remaining[..2] == [59, 500]
     ));
     assert!(matches!(
         receive(&mut server, 59 * SECOND - 1_000_000),
-        Reception::Refused(_, 1)
+        Reception::Refused(_, 1, _)
     ));
     assert!(matches!(
         receive(&mut server, 59 * SECOND),

@@ -2,7 +2,7 @@
 
 use crate::{
     request::{Profile, Request, Usage},
-    units::Cost,
+    units::{Cost, Dimension},
 };
 
 /// Learns per profile how far estimates are off and how much output there is.
@@ -21,8 +21,27 @@ struct Past {
     seen: u64,
     /// Mean output, in 256ths of a token.
     output: u64,
+    errors: Errors,
     counted: Ratio,
     raw: Ratio,
+}
+
+/// How far off what one request is expected to take may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Spread {
+    /// The variance, in square tokens.
+    pub(crate) variance: u64,
+    /// What a sum of such is held back beyond its deviations because they are
+    /// skewed, in tokens.
+    pub(crate) tail: u64,
+}
+
+impl Spread {
+    /// Exactly known.
+    pub(crate) const NONE: Self = Self {
+        variance: 0,
+        tail: 0,
+    };
 }
 
 /// How many requests back the past reaches: new ones weigh 1/32.
@@ -34,14 +53,15 @@ impl Forecast {
             profiles: [Past {
                 seen: 0,
                 output: 0,
+                errors: Errors::NONE,
                 counted: Ratio::ONE,
                 raw: Ratio::ONE,
             }; Profile::COUNT],
         }
     }
 
-    /// What `request` will take. Before anything is known: its estimates, and
-    /// half of the output that it allows.
+    /// What `request` will take. Before anything is known: its estimates, and a
+    /// quarter of the output that it allows.
     pub(crate) fn of(&self, request: &Request) -> Cost {
         let Some(past) = self.profiles.get(request.profile.index()) else {
             return Cost::request();
@@ -58,12 +78,25 @@ impl Forecast {
         request.cost(past.counted.of(counted), past.raw.of(raw), output)
     }
 
+    /// How far off that may be.
+    pub(crate) fn spread(&self, profile: Profile, dimension: Dimension) -> Spread {
+        let past = self.profiles.get(profile.index());
+        past.map_or(Spread::NONE, |past| match dimension {
+            Dimension::InputTokens => past.counted.errors.spread(),
+            Dimension::RawInputTokens => past.raw.errors.spread(),
+            Dimension::OutputTokens => past.errors.spread(),
+            _ => Spread::NONE,
+        })
+    }
+
     /// `request` took `usage`.
     pub(crate) fn learn(&mut self, request: &Request, usage: &Usage) {
         let Some(past) = self.profiles.get_mut(request.profile.index()) else {
             return;
         };
         past.seen = past.seen.saturating_add(1).min(MEMORY);
+        let expected = past.output.div_ceil(256);
+        past.errors.learn(usage.output_tokens, expected, past.seen);
         let new = usage.output_tokens.saturating_mul(256);
         past.output = if new >= past.output {
             let step = new.abs_diff(past.output).checked_div(past.seen);
@@ -73,15 +106,16 @@ impl Forecast {
             past.output.saturating_sub(step.unwrap_or_default())
         };
         let (counted, raw) = estimates(request);
-        past.counted.learn(counted, usage.counted_input());
-        past.raw.learn(raw, usage.raw_input());
+        past.counted
+            .learn(counted, usage.counted_input(), past.seen);
+        past.raw.learn(raw, usage.raw_input(), past.seen);
     }
 }
 
-/// Output of which nothing is known: half of what is allowed, and no more than
-/// most answers have.
+/// Output of which nothing is known: a quarter of what is allowed, and no more
+/// than most answers have.
 fn unknown(request: &Request) -> u64 {
-    request.max_tokens.div_ceil(2).min(2_048)
+    request.max_tokens.div_ceil(4).min(1_024)
 }
 
 /// So many answers say too little of the mean.
@@ -94,11 +128,65 @@ fn estimates(request: &Request) -> (u64, u64) {
     (counted.max(1), request.input_tokens.max(1))
 }
 
+/// By how much expectations were missed: fading means of the squares, and of
+/// the cubes of what was more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Errors {
+    squares: u64,
+    cubes: u128,
+}
+
+impl Errors {
+    const NONE: Self = Self {
+        squares: 0,
+        cubes: 0,
+    };
+
+    fn learn(&mut self, actual: u64, expected: u64, seen: u64) {
+        let missed = u128::from(actual.abs_diff(expected).min(MOST));
+        let square = missed.saturating_mul(missed);
+        let cube = if actual > expected {
+            square.saturating_mul(missed)
+        } else {
+            0
+        };
+        let squares = towards(u128::from(self.squares), square, seen);
+        self.squares = u64::try_from(squares).unwrap_or(u64::MAX);
+        self.cubes = towards(self.cubes, cube, seen);
+    }
+
+    fn spread(&self) -> Spread {
+        // The Cornish-Fisher expansion's (z^2 - 1) / 6 for the 3.5 deviations
+        // that are held back, 15/8, times the third moment over the second.
+        let skew = self.cubes.checked_div(u128::from(self.squares));
+        let tail = skew.unwrap_or_default().saturating_mul(15) >> 3;
+        Spread {
+            variance: self.squares,
+            tail: u64::try_from(tail).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// No miss counts for more: its cube fits.
+const MOST: u64 = 1 << 31;
+
+/// One part in `seen` of the way from `old` to `new`.
+fn towards(old: u128, new: u128, seen: u64) -> u128 {
+    let step = old.abs_diff(new).checked_div(u128::from(seen.max(1)));
+    let step = step.unwrap_or_default();
+    if new > old {
+        old.saturating_add(step)
+    } else {
+        old.saturating_sub(step)
+    }
+}
+
 /// Actual over estimated, of fading sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Ratio {
     actual: u64,
     estimated: u64,
+    errors: Errors,
     /// Their quotient, in 2^-32, so that asking needs no division.
     quotient: u64,
 }
@@ -107,6 +195,7 @@ impl Ratio {
     const ONE: Self = Self {
         actual: 0,
         estimated: 0,
+        errors: Errors::NONE,
         quotient: 1 << 32,
     };
 
@@ -116,7 +205,8 @@ impl Ratio {
         u64::try_from(wide.div_ceil(1 << 32)).unwrap_or(u64::MAX)
     }
 
-    fn learn(&mut self, estimate: u64, actual: u64) {
+    fn learn(&mut self, estimate: u64, actual: u64, seen: u64) {
+        self.errors.learn(actual, self.of(estimate), seen);
         let fade = |sum: u64, new: u64| {
             let gone = sum.checked_div(MEMORY).unwrap_or_default();
             sum.saturating_sub(gone).saturating_add(new)
@@ -137,7 +227,7 @@ mod tests {
     use crate::units::Dimension::{InputTokens, OutputTokens, RawInputTokens};
 
     #[test]
-    fn nothing_known_gives_the_estimates_and_half_of_the_output() {
+    fn nothing_known_gives_the_estimates_and_a_quarter_of_the_output() {
         let request = Request::new()
             .input_tokens(1_000)
             .cached_tokens(400)
@@ -145,7 +235,7 @@ mod tests {
         let cost = Forecast::new().of(&request);
         assert_eq!(cost.get(InputTokens), 600);
         assert_eq!(cost.get(RawInputTokens), 1_000);
-        assert_eq!(cost.get(OutputTokens), 151);
+        assert_eq!(cost.get(OutputTokens), 76);
     }
 
     #[test]
@@ -157,7 +247,7 @@ mod tests {
         assert_eq!(cost.get(InputTokens), 200);
         assert_eq!(cost.get(RawInputTokens), 2_000);
         let other = request.profile(Profile::new(3));
-        assert_eq!(forecast.of(&other).get(OutputTokens), 2_048);
+        assert_eq!(forecast.of(&other).get(OutputTokens), 1_024);
     }
 
     #[test]
@@ -166,14 +256,42 @@ mod tests {
         let request = Request::new().max_tokens(1_000);
         for answers in 1..=FEW {
             let expected = if answers == 1 {
-                500
+                250
             } else {
                 forecast.of(&request).get(OutputTokens)
             };
-            assert_eq!(expected, 500, "{answers}");
+            assert_eq!(expected, 250, "{answers}");
             forecast.learn(&request, &Usage::new(1, 30));
         }
         assert_eq!(forecast.of(&request).get(OutputTokens), 30);
+    }
+
+    #[test]
+    fn what_never_varies_has_no_spread() {
+        let mut forecast = Forecast::new();
+        let request = Request::new().input_tokens(1_000).max_tokens(8_000);
+        for _ in 0..400 {
+            forecast.learn(&request, &Usage::new(1_000, 500));
+        }
+        let spread = |dimension| forecast.spread(request.profile, dimension);
+        assert_eq!(spread(InputTokens), Spread::NONE);
+        assert_eq!(spread(Dimension::Requests), Spread::NONE);
+        assert!(spread(OutputTokens).variance < 32);
+    }
+
+    #[test]
+    fn the_spread_is_that_of_what_was_missed() {
+        let mut forecast = Forecast::new();
+        let request = Request::new().input_tokens(1_000).max_tokens(8_000);
+        for odd in [false, true].into_iter().cycle().take(400) {
+            let output = if odd { 400 } else { 600 };
+            forecast.learn(&request, &Usage::new(1_000, output));
+        }
+        // A hundred either way, and no tail: half of the cubes are of what was
+        // more, and 15/8 of 100 is what they come to.
+        let spread = forecast.spread(request.profile, OutputTokens);
+        assert!((9_000..12_000).contains(&spread.variance), "{spread:?}");
+        assert!((85..110).contains(&spread.tail), "{spread:?}");
     }
 
     #[test]

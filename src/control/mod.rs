@@ -8,9 +8,11 @@
 mod forecast;
 mod ledger;
 mod output;
+mod server_clock;
 mod slow_start;
 
-pub(crate) use forecast::Forecast;
-pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, mean};
+pub(crate) use forecast::{Forecast, Spread};
+pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, Stamped, mean};
 pub(crate) use output::{Amounts, Entries, Output};
+pub(crate) use server_clock::ServerClock;
 pub(crate) use slow_start::SlowStart;

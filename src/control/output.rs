@@ -2,29 +2,40 @@
 
 use core::time::Duration;
 
-use super::ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending};
+use super::{
+    forecast::Spread,
+    ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending, Stamped},
+};
 use crate::{error::ConfigError, hints::Meter, limit::Refusal, time::Instant, units::Rate};
 
-/// The ledger of output tokens: one for each rule by which a server may count
+/// The ledgers of output tokens: one for each rule by which a server may count
 /// them. What is sent must pass all that are not refuted.
 ///
-/// A head that shows less than was believed speaks against output being counted
-/// as it is produced, one that shows more against its being reserved. Each adds
-/// that much to a rule's doubt, at most one unit (the server's rounding, or what
-/// a request produces, whichever is more); the least of the doubts is taken off
-/// both, because what speaks against both speaks against none. A rule is refuted
-/// while its doubt is over two units. Output charged at admission needs no rule
-/// of its own: it is as if it were produced at once. Nothing is chosen: to run by a wrong rule costs three quarters of the
-/// throughput or as many refusals, and to choose one at a time goes to and fro.
+/// Heads speak against output being reserved, or against its being anything
+/// else: by how far they move the account of the one, less how far they move
+/// that of the other, because what speaks against both speaks against none. Each
+/// adds at most one unit to a doubt (the server's rounding, or what a request
+/// produces, whichever is more), and what both doubts have in common is taken
+/// off. A rule is refuted while its doubt is over two units. Nothing is chosen:
+/// to run by a wrong rule costs three quarters of the throughput or as many
+/// refusals, and to choose one at a time goes to and fro.
+///
+/// Output counted at admission and output counted as it is produced are not
+/// told apart. Both accounts hold at a price of a second or two, once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Output {
     ledgers: [Ledger; RULES.len()],
-    /// In 256ths of a unit.
-    doubts: [u64; RULES.len()],
+    /// In what is produced being counted, and in the most that may be; in 256ths
+    /// of a unit.
+    doubts: [u64; 2],
 }
 
 /// In the order of the ledgers.
-const RULES: [Counting; 2] = [Counting::AsProduced, Counting::Reserved];
+const RULES: [Counting; 3] = [
+    Counting::AtAdmission,
+    Counting::AsProduced,
+    Counting::Reserved,
+];
 
 const UNIT: u64 = 256;
 
@@ -49,15 +60,22 @@ pub(crate) struct Amounts {
 impl Amounts {
     /// What is charged by each rule.
     const fn by_rule(self) -> [u64; RULES.len()] {
-        [self.forecast, self.most]
+        [self.forecast, self.forecast, self.most]
     }
 }
 
 impl Output {
     pub(crate) const fn new() -> Self {
-        let [produced, reserved] = RULES;
+        const LEDGERS: [Ledger; RULES.len()] = {
+            let [admitted, produced, reserved] = RULES;
+            [
+                Ledger::new(admitted, Stamped::AtEither),
+                Ledger::new(produced, Stamped::AtEither),
+                Ledger::new(reserved, Stamped::AtEither),
+            ]
+        };
         Self {
-            ledgers: [Ledger::new(produced), Ledger::new(reserved)],
+            ledgers: LEDGERS,
             doubts: [0, UNLIKELY],
         }
     }
@@ -69,10 +87,12 @@ impl Output {
     }
 
     fn stands(&self, rule: Counting) -> bool {
-        RULES
-            .iter()
-            .zip(self.doubts)
-            .any(|(&other, doubt)| other == rule && doubt <= UNIT.saturating_mul(2))
+        let [produced, reserved] = self.doubts;
+        let doubt = match rule {
+            Counting::AtAdmission | Counting::AsProduced => produced,
+            Counting::Reserved => reserved,
+        };
+        doubt <= UNIT.saturating_mul(2)
     }
 
     /// The ledgers of rules that are not refuted, with what they charge.
@@ -99,10 +119,19 @@ impl Output {
     }
 
     /// Whether it would pass by all rules that stand.
-    pub(crate) fn peek(&self, now: Instant, amounts: Amounts) -> Result<(), Refusal> {
+    pub(crate) fn peek(
+        &self,
+        now: Instant,
+        amounts: Amounts,
+        spread: Spread,
+        sending: &Sending,
+    ) -> Result<(), Refusal> {
+        // What one of the rules explains is no surprise.
+        let surprises = self.standing(amounts).map(|(ledger, ..)| ledger.surprise());
+        let surprise = surprises.min().unwrap_or_default();
         let mut latest = None;
         for (ledger, rule, amount) in self.standing(amounts) {
-            match ledger.peek(now, amount) {
+            match ledger.peek(now, amount, rule.spread(spread), surprise, sending) {
                 Ok(()) => {}
                 Err(Refusal::Until(until)) => latest = latest.max(Some(until)),
                 // What is reserved may be more than there ever is. Then that
@@ -120,11 +149,13 @@ impl Output {
         amounts: Amounts,
         sending: &Sending,
     ) -> Option<Instant> {
-        let mut latest = None;
-        for (ledger, _, amount) in self.standing(amounts) {
-            latest = latest.max(ledger.unheard(now, amount, sending));
+        // What is reserved is known, heard or not; and a head says nothing of
+        // what is yet to be produced.
+        let [admitted, ..] = &self.ledgers;
+        if !self.stands(Counting::AtAdmission) {
+            return None;
         }
-        latest
+        admitted.unheard(now, amounts.forecast, sending)
     }
 
     /// From when it passes if all that is in flight, `open`, turns out to cost
@@ -140,11 +171,22 @@ impl Output {
             .unwrap_or(now)
     }
 
-    pub(crate) fn charge(&mut self, now: Instant, amounts: Amounts, open: u64) -> Entries {
+    pub(crate) fn charge(
+        &mut self,
+        now: Instant,
+        amounts: Amounts,
+        spread: Spread,
+        open: u64,
+    ) -> Entries {
         let mut entries = Entries::default();
         let places = entries.0.iter_mut().zip(&mut self.ledgers);
-        for ((entry, ledger), amount) in places.zip(amounts.by_rule()) {
-            *entry = ledger.charge(now, amount, open);
+        for (((entry, ledger), amount), rule) in places.zip(amounts.by_rule()).zip(RULES) {
+            // As if all in flight might produce as many times what is expected.
+            let open = match rule {
+                Counting::Reserved => scale(open, amounts.most, amounts.forecast),
+                Counting::AtAdmission | Counting::AsProduced => open,
+            };
+            *entry = ledger.charge(now, amount, rule.spread(spread), open);
         }
         entries
     }
@@ -190,6 +232,11 @@ impl Output {
         learn: bool,
     ) -> bool {
         let mut all = [Learnt::default(); RULES.len()];
+        // Of reservations as much more is open as each is larger.
+        let forecast = seen.map_or(0, |(_, _, entries)| {
+            let [entry, ..] = &entries.0;
+            entry.amount()
+        });
         for (place, (learnt, ledger)) in all.iter_mut().zip(&mut self.ledgers).enumerate() {
             let seen = seen.and_then(|(number, sent, entries)| {
                 entries.0.get(place).map(|entry| Seen {
@@ -198,28 +245,30 @@ impl Output {
                     entry,
                 })
             });
+            let open = seen.map_or(open, |seen| scale(open, seen.entry.amount(), forecast));
             *learnt = ledger.observe(now, seen, meter, open, learn);
         }
         let step = meter
             .remaining
             .map_or(0, |left| u64::from(left.rounding).saturating_mul(2));
-        let produced = seen.map_or(0, |(_, _, entries)| {
-            let [entry, ..] = &entries.0;
-            entry.amount()
-        });
-        self.doubt(&all, step.max(produced).max(1));
+        self.doubt(&all, step.max(forecast).max(1));
         all.iter().any(|learnt| learnt.loosened)
     }
 
     fn doubt(&mut self, all: &[Learnt; RULES.len()], unit: u64) {
-        for ((doubt, learnt), rule) in self.doubts.iter_mut().zip(all).zip(RULES) {
-            let against = match rule {
-                Counting::Reserved => learnt.over,
-                Counting::AtAdmission | Counting::AsProduced => learnt.short,
+        let [_, produced, reserved] = all;
+        // What speaks against both speaks against none.
+        let common = produced.moved.min(reserved.moved);
+        // Half a unit is noise.
+        let noise = unit.checked_div(2).unwrap_or_default();
+        for (doubt, learnt) in self.doubts.iter_mut().zip([produced, reserved]) {
+            let against = if learnt.uncharged {
+                unit
+            } else {
+                let more = learnt.moved.saturating_sub(common);
+                more.saturating_sub(noise).min(unit)
             };
-            // Half a unit is noise.
-            let noise = unit.checked_div(2).unwrap_or_default();
-            let beyond = against.saturating_sub(noise).min(unit).saturating_mul(UNIT);
+            let beyond = against.saturating_mul(UNIT);
             *doubt = doubt.saturating_add(beyond.checked_div(unit).unwrap_or_default());
         }
         let least = self.doubts.iter().copied().min().unwrap_or_default();
@@ -230,13 +279,9 @@ impl Output {
 
     /// A refusal that only reserved output explains.
     pub(crate) fn blame_reservation(&mut self) {
-        for (doubt, rule) in self.doubts.iter_mut().zip(RULES) {
-            if rule == Counting::Reserved {
-                *doubt = 0;
-            } else {
-                *doubt = doubt.saturating_add(UNIT.saturating_mul(4));
-            }
-        }
+        let [produced, reserved] = &mut self.doubts;
+        *produced = produced.saturating_add(UNIT.saturating_mul(4));
+        *reserved = 0;
     }
 
     pub(crate) fn refused(&mut self, now: Instant, amounts: Amounts, wait: Duration) {
@@ -244,6 +289,13 @@ impl Output {
             ledger.refused(now, amount, wait);
         }
     }
+}
+
+/// `amount * by / of`, rounded down; saturating.
+fn scale(amount: u64, by: u64, of: u64) -> u64 {
+    let wide = u128::from(amount).saturating_mul(u128::from(by));
+    let scaled = wide.checked_div(u128::from(of)).unwrap_or_default();
+    u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -264,7 +316,7 @@ mod tests {
         for (number, sent) in (0..20).zip(1..) {
             let now = Instant::from_millis(number);
             let open = number.saturating_mul(WANTED.forecast);
-            let entries = output.charge(now, WANTED, open);
+            let entries = output.charge(now, WANTED, Spread::NONE, open);
             let meter = Meter::new(Family::Standard, Dimension::OutputTokens)
                 .limit(60_000)
                 .remaining(left(sent), 0);
@@ -309,6 +361,8 @@ mod tests {
             forecast: 300,
             most: 64_000,
         };
-        assert_eq!(output.peek(Instant::from_secs(60), huge), Ok(()));
+        let now = Instant::from_secs(60);
+        let passes = output.peek(now, huge, Spread::NONE, &Sending::NONE);
+        assert_eq!(passes, Ok(()));
     }
 }

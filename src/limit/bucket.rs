@@ -293,6 +293,28 @@ impl TokenBucket {
         self.raised = self.raised.wrapping_add(units);
     }
 
+    /// Whether `amount` would pass at `now` if the theoretical arrival time were
+    /// `tat` and the level might fall `owing` below 0.
+    #[inline]
+    pub(crate) fn peek_at(
+        &self,
+        tat: u128,
+        now: Instant,
+        amount: u64,
+        owing: u64,
+    ) -> Result<(), Refusal> {
+        let due = tat.saturating_add(tokens(self.rate, amount));
+        let room = ticks(self.rate, now)
+            .saturating_add(self.depth)
+            .saturating_add(tokens(self.rate, owing));
+        if due <= room {
+            return Ok(());
+        }
+        Err(Refusal::Until(
+            self.instant_after(now, due.wrapping_sub(room)),
+        ))
+    }
+
     /// The theoretical arrival time, in units.
     pub(crate) const fn tat(&self) -> u128 {
         self.tat

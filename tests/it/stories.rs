@@ -98,9 +98,9 @@ fn a_deadline_that_only_the_settling_of_others_makes_possible() {
         "
         limit output 600/min burst 100
         window 10
-        request a in=1 out=200
-        request b in=1 out=200 by=6s
-        request c in=1 out=200 by=6s
+        request a in=1 out=400
+        request b in=1 out=400 by=6s
+        request c in=1 out=400 by=6s
         0s    a submitted            -> send 1
         # Half of 200 is forecast. It may pass at once if a costs nothing, so it waits.
         0s    b submitted            -> wait 6s output tokens
@@ -135,8 +135,8 @@ fn cancelled_before_the_head_costs_the_forecast() {
         "
         limit output 600/min burst 100
         window 10
-        request a in=1 out=200
-        request b in=1 out=200
+        request a in=1 out=400
+        request b in=1 out=400
         0s    a submitted   -> send 1
         0s    a cancelled   -> give-up it was cancelled
         0s    b submitted   -> wait 10s output tokens
@@ -150,9 +150,9 @@ fn cancelled_in_mid_stream_costs_what_was_produced() {
         "
         limit output 600/min burst 100
         window 10
-        request a in=1 out=200 profile=1
-        request b in=1 out=140
-        request c in=1 out=20
+        request a in=1 out=400 profile=1
+        request b in=1 out=280
+        request c in=1 out=40
         0s    a submitted               -> send 1
         0s    a 200                     -> deliver
         0s    a progress in=1 out=20    -> deliver
@@ -245,9 +245,9 @@ fn a_refund_after_refill_admits_nothing_twice() {
         "
         limit output 600/min burst 100
         window 10
-        request a in=1 out=200 profile=1
-        request b in=1 out=200
-        request c in=1 out=20
+        request a in=1 out=400 profile=1
+        request b in=1 out=400
+        request c in=1 out=40
         0s    a submitted             -> send 1
         0s    a 200                   -> deliver
         # After ten seconds the bucket is full without the refund.
