@@ -124,7 +124,8 @@ pub use decision::{
 pub use error::ConfigError;
 pub use headers::{Field, HeaderParser, HttpDate, Rfc3339, parse_http_date, parse_rfc3339};
 pub use hints::{
-    Dialect, Family, Meter, Meters, Problems, Remaining, Reset, ResetGiven, ServerHints,
+    Claim, Dialect, Family, Label, Meter, Meters, MetersIter, OverageDisabled, Problems, Remaining,
+    Reset, ResetGiven, ServerHints, Status, Unified, Unit,
 };
 pub use limit::{Charge, InFlight, Pause, Refusal, Slot, TokenBucket};
 pub use limiter::{Limiter, Permit};

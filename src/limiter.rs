@@ -579,25 +579,25 @@ impl Limiter {
             resets_hold = self.server_clock.ran_evenly_since(permit.sent);
         }
         let mut loosened = Binding::NONE;
-        for meter in self.meters(hints) {
-            let mut meter = *meter;
+        for (dimension, mut meter) in self.meters(hints) {
             if !resets_hold {
                 meter.reset = None;
             }
-            let meter = &meter;
-            let place = meter.dimension.index();
-            let open = self.flights.sum(now, meter.dimension);
-            let opened = if meter.dimension == Dimension::OutputTokens {
+            let place = dimension.index();
+            let open = self.flights.sum(now, dimension);
+            let opened = if dimension == Dimension::OutputTokens {
                 let seen = permit.map(|permit| (permit.number, permit.sent, &permit.output));
-                self.output.observe(now, seen, meter, open, self.learns)
+                self.output.observe(now, seen, &meter, open, self.learns)
             } else if let Some(ledger) = self.ledgers.get_mut(place) {
                 let seen = permit.and_then(|permit| permit.seen(place));
-                ledger.observe(now, seen, meter, open, self.learns).loosened
+                ledger
+                    .observe(now, seen, &meter, open, self.learns)
+                    .loosened
             } else {
                 false
             };
             if opened {
-                loosened = loosened.and(Binding::of(Cause::Limit(meter.dimension)));
+                loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
             }
         }
         self.open_up(loosened);
@@ -710,18 +710,26 @@ impl Limiter {
     }
 
     pub(crate) fn knows_limit(&self, meter: &Meter) -> bool {
-        self.ledger(meter.dimension)
+        meter
+            .dimension()
+            .and_then(|dimension| self.ledger(dimension))
             .is_some_and(|ledger| ledger.knows(meter))
     }
 
-    /// The meters that are this pool's. The Claude API shows sums of input and
-    /// output beside the two: those are no limit of their own.
-    fn meters<'a>(&self, hints: &'a ServerHints) -> impl Iterator<Item = &'a Meter> + use<'a> {
+    /// The meters that are this pool's, one for each dimension. The Claude API
+    /// shows sums of input and output beside the two: those are no limit of
+    /// their own.
+    fn meters<'a>(
+        &self,
+        hints: &'a ServerHints,
+    ) -> impl Iterator<Item = (Dimension, Meter)> + use<'a> {
         let family = self.family;
         let split = hints.meters.get(family, Dimension::InputTokens).is_some()
             || hints.meters.get(family, Dimension::OutputTokens).is_some();
-        hints.meters.iter().filter(move |meter| {
-            meter.family == family && !(split && meter.dimension == Dimension::TotalTokens)
+        hints.meters.leading().filter_map(move |meter| {
+            let dimension = meter.dimension()?;
+            let is_sum = split && dimension == Dimension::TotalTokens;
+            (meter.family == family && !is_sum).then_some((dimension, meter))
         })
     }
 
@@ -751,11 +759,11 @@ impl Limiter {
     ) {
         let mut blamed = false;
         if let Some(hints) = hints {
-            for meter in self.meters(hints) {
-                let amount = permit.cost.get(meter.dimension);
+            for (dimension, meter) in self.meters(hints) {
+                let amount = permit.cost.get(dimension);
                 let left = meter.remaining.map_or(i64::MAX, Remaining::at_least);
                 if amount > 0 && left < i64::try_from(amount).unwrap_or(i64::MAX) {
-                    self.blame(now, meter.dimension, permit, wait);
+                    self.blame(now, dimension, permit, wait);
                     blamed = true;
                 }
             }

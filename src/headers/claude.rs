@@ -168,7 +168,7 @@ impl Claude {
             meter.reset = kept
                 .reset
                 .map(|at| Reset::new(ResetGiven::At(at), hints.date));
-            hints.meters.insert(meter);
+            hints.meters.insert(meter, &mut hints.problems);
         }
     }
 }
@@ -237,7 +237,7 @@ mod tests {
                 ("date", "Wed, 16 Oct 2024 05:02:23 GMT"),
             ]);
             assert_eq!(hints.dialect, Dialect::Claude);
-            assert_eq!(hints.meters.as_slice().len(), 1);
+            assert_eq!(hints.meters.len(), 1);
             let meter = hints.meters.get(family, dimension).unwrap();
             assert_eq!(meter.limit, Some(50));
             assert_eq!(meter.remaining.unwrap().shown, 49);
@@ -266,7 +266,7 @@ mod tests {
         ] {
             let name = format!("anthropic-ratelimit-{name}-remaining");
             let hints = hints(&[(&name, shown)]);
-            let remaining = hints.meters.as_slice()[0].remaining.unwrap();
+            let remaining = hints.meters.iter().next().unwrap().remaining.unwrap();
             assert_eq!(remaining.shown, shown.parse::<i64>().unwrap());
             assert_eq!(remaining.rounding, rounding, "{shown}");
         }
@@ -275,11 +275,14 @@ mod tests {
     #[test]
     fn a_negative_limit_is_unknown_and_zero_is_zero() {
         const NAME: &str = "anthropic-fast-input-tokens-limit";
-        assert!(hints(&[(NAME, "-1")]).meters.as_slice().is_empty());
+        assert!(hints(&[(NAME, "-1")]).meters.is_empty());
         assert!(hints(&[(NAME, "-1")]).problems.is_empty());
-        assert_eq!(hints(&[(NAME, "0")]).meters.as_slice()[0].limit, Some(0));
+        assert_eq!(
+            hints(&[(NAME, "0")]).meters.iter().next().unwrap().limit,
+            Some(0)
+        );
         let both = hints(&[(NAME, "-1"), (NAME, "7")]);
-        assert_eq!(both.meters.as_slice()[0].limit, Some(7));
+        assert_eq!(both.meters.iter().next().unwrap().limit, Some(7));
         assert_eq!(both.problems, Problems::CONFLICT);
     }
 
@@ -303,7 +306,7 @@ mod tests {
             split,
             hints(&[(RESET, &joined), (REMAINING, "3,-4"), (LIMIT, "40,50")])
         );
-        let meter = split.meters.as_slice()[0];
+        let meter = split.meters.iter().next().unwrap();
         assert_eq!(meter.limit, Some(40));
         assert_eq!(meter.remaining.unwrap().shown, -4);
         let reset = meter.reset.unwrap();
@@ -332,10 +335,10 @@ mod tests {
             let hints = hints(&[(&name, value), ("retry-after", "1")]);
             assert_eq!(hints.problems, Problems::MALFORMED, "{value}");
             assert_eq!(hints.retry_after, Some(Duration::from_secs(1)));
-            assert_eq!(hints.meters.as_slice().len(), usize::from(value == "1,5x"));
+            assert_eq!(hints.meters.len(), usize::from(value == "1,5x"));
         }
         let most = hints(&[("anthropic-ratelimit-requests-limit", "18446744073709551615")]);
-        assert_eq!(most.meters.as_slice()[0].limit, Some(u64::MAX));
+        assert_eq!(most.meters.iter().next().unwrap().limit, Some(u64::MAX));
     }
 
     #[test]

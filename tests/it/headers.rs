@@ -103,7 +103,8 @@ fn describe(hints: &ServerHints) -> String {
         writeln!(
             text,
             "  {:?} {}: limit {limit}, remaining {remaining}, reset {reset}, window {window}",
-            meter.family, meter.dimension
+            meter.family,
+            meter.dimension().unwrap()
         )
         .unwrap();
     }
@@ -160,7 +161,7 @@ fn other_servers_show_no_meters_yet() {
         if !capture.is_claude() {
             let hints = capture.hints();
             assert_eq!(hints.dialect, Dialect::Unknown);
-            assert!(hints.meters.as_slice().is_empty());
+            assert!(hints.meters.is_empty());
             assert!(hints.problems.is_empty());
         }
     }
@@ -184,8 +185,8 @@ fn meter(dimension: Dimension, limit: u64, remaining: i64) -> Meter {
 /// Compares the meters, and their resets as seconds after the date and as they
 /// were given.
 fn assert_meters(hints: &ServerHints, expected: &[(Meter, &str, Option<i64>)]) {
-    assert_eq!(hints.meters.as_slice().len(), expected.len());
-    for (&shown, &(expected, given, after)) in hints.meters.iter().zip(expected) {
+    assert_eq!(hints.meters.len(), expected.len());
+    for (shown, &(expected, given, after)) in hints.meters.iter().zip(expected) {
         let reset = shown.reset.unwrap();
         assert_eq!(reset.given, ResetGiven::At(at(given)));
         assert_eq!(reset.after_date_ms, after.map(|seconds| seconds * 1_000));

@@ -1,0 +1,577 @@
+//! The meters of one response, packed: [`Meters`].
+
+use core::{fmt, iter::FusedIterator, time::Duration};
+
+use super::{
+    meter::{Family, Label, Meter, Remaining, Reset, ResetGiven, Unit},
+    problems::Problems,
+    unified::Status,
+};
+use crate::{
+    time::{UnixTime, nanos},
+    units::Dimension,
+};
+
+/// Up to 16 meters, no two of the same family, unit, window and pool.
+///
+/// Those of one family stand side by side, and in it those of one unit. Of
+/// these the first is the one that speaks for the unit: what remains is known
+/// before what is not, an unknown window before a known one, short windows
+/// before long.
+///
+/// Where a 17th comes, the least binding goes: that of which most remains, then
+/// that with the largest limit, then the last. So no order of arrival matters.
+///
+/// ```
+/// use sendwhen::{Dimension, Family, ServerHints};
+///
+/// let hints = ServerHints::parse([
+///     ("x-ratelimit-remaining-tokens-month", "9999999893"),
+///     ("x-ratelimit-remaining-tokens-minute", "1999893"),
+/// ], None);
+/// assert_eq!(hints.meters.len(), 2);
+/// let minute = hints.meters.get(Family::Standard, Dimension::TotalTokens).unwrap();
+/// assert_eq!(minute.remaining.unwrap().shown, 1_999_893);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Meters {
+    slots: [Slot; Self::CAPACITY],
+    /// In order, without gaps, each once.
+    labels: [Label; Self::LABELS],
+    len: u8,
+}
+
+/// A [`Meter`] at half its size.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    limit: u64,
+    remaining: i64,
+    /// Milliseconds, of the epoch or a span.
+    given: i64,
+    after: i64,
+    /// Nanoseconds.
+    window: u64,
+    rounding: u32,
+    family: Family,
+    unit: Unit,
+    /// Its place in the labels, counted from 1; 0 for none.
+    label: u8,
+    status: Option<Status>,
+    known: Known,
+}
+
+/// Which members of a slot hold something. What holds nothing is 0, so that
+/// equal slots are equal meters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Known(u8);
+
+impl Known {
+    const LIMIT: u8 = 1;
+    const REMAINING: u8 = 1 << 1;
+    const RESET: u8 = 1 << 2;
+    /// The reset is a point in time.
+    const AT: u8 = 1 << 3;
+    const AFTER: u8 = 1 << 4;
+    const WINDOW: u8 = 1 << 5;
+
+    #[inline]
+    const fn has(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        limit: 0,
+        remaining: 0,
+        given: 0,
+        after: 0,
+        window: 0,
+        rounding: 0,
+        family: Family::Standard,
+        unit: Unit::Of(Dimension::Requests),
+        label: 0,
+        status: None,
+        known: Known(0),
+    };
+
+    #[inline]
+    fn new(meter: &Meter, label: u8) -> Self {
+        let mut slot = Self {
+            family: meter.family,
+            unit: meter.unit,
+            label,
+            status: meter.status,
+            ..Self::EMPTY
+        };
+        let mut known = 0;
+        if let Some(limit) = meter.limit {
+            known |= Known::LIMIT;
+            slot.limit = limit;
+        }
+        if let Some(remaining) = meter.remaining {
+            known |= Known::REMAINING;
+            slot.remaining = remaining.shown;
+            slot.rounding = remaining.rounding;
+        }
+        if let Some(reset) = meter.reset {
+            known |= Known::RESET;
+            slot.given = match reset.given {
+                ResetGiven::At(at) => {
+                    known |= Known::AT;
+                    at.as_millis()
+                }
+                ResetGiven::In { millis } => millis,
+            };
+            if let Some(after) = reset.after_date_ms {
+                known |= Known::AFTER;
+                slot.after = after;
+            }
+        }
+        if let Some(window) = meter.window {
+            known |= Known::WINDOW;
+            slot.window = nanos(window);
+        }
+        slot.known = Known(known);
+        slot
+    }
+
+    #[inline]
+    fn meter(&self, labels: &[Label]) -> Meter {
+        let known = |flag| self.known.has(flag);
+        let pool = usize::from(self.label)
+            .checked_sub(1)
+            .and_then(|place| labels.get(place));
+        Meter {
+            family: self.family,
+            pool: pool.copied().unwrap_or_default(),
+            unit: self.unit,
+            limit: known(Known::LIMIT).then_some(self.limit),
+            remaining: known(Known::REMAINING).then_some(Remaining {
+                shown: self.remaining,
+                rounding: self.rounding,
+            }),
+            reset: known(Known::RESET).then_some(Reset {
+                given: if known(Known::AT) {
+                    ResetGiven::At(UnixTime::from_millis(self.given))
+                } else {
+                    ResetGiven::In { millis: self.given }
+                },
+                after_date_ms: known(Known::AFTER).then_some(self.after),
+            }),
+            window: known(Known::WINDOW).then_some(Duration::from_nanos(self.window)),
+            status: self.status,
+        }
+    }
+
+    /// What no two meters share. Labels are in order, so their places are too.
+    #[inline]
+    fn key(&self) -> (Family, Unit, bool, u64, u8) {
+        let has_window = self.known.has(Known::WINDOW);
+        (self.family, self.unit, has_window, self.window, self.label)
+    }
+
+    /// Where it stands among the others.
+    #[inline]
+    fn order(&self) -> impl Ord + use<> {
+        let (family, unit, has_window, window, label) = self.key();
+        let is_silent = !self.known.has(Known::REMAINING);
+        (family, unit, is_silent, has_window, window, label)
+    }
+
+    /// The smaller, the more it binds. Total, so that no order of arrival
+    /// matters.
+    fn binding(&self) -> impl Ord + use<> {
+        let known = |flag| self.known.has(flag);
+        let or_most = |flag, value: i64| if known(flag) { value } else { i64::MAX };
+        (
+            or_most(Known::REMAINING, self.remaining),
+            if known(Known::LIMIT) {
+                self.limit
+            } else {
+                u64::MAX
+            },
+            or_most(Known::AFTER, self.after.saturating_neg()),
+            or_most(Known::RESET, self.given.saturating_neg()),
+            core::cmp::Reverse(self.status),
+            (self.known.0, self.rounding),
+        )
+    }
+}
+
+impl Meters {
+    /// How many find room.
+    pub const CAPACITY: usize = 16;
+    /// How many different names of pools find room.
+    const LABELS: usize = 7;
+    /// None.
+    pub const EMPTY: Self = Self {
+        slots: [Slot::EMPTY; Self::CAPACITY],
+        labels: [Label::NONE; Self::LABELS],
+        len: 0,
+    };
+
+    /// How many there are.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The meters one by one.
+    #[inline]
+    pub fn iter(&self) -> MetersIter<'_> {
+        MetersIter {
+            slots: self.held().iter(),
+            labels: &self.labels,
+        }
+    }
+
+    /// The meters that speak for their family and unit, one by one.
+    ///
+    /// ```
+    /// use sendwhen::ServerHints;
+    ///
+    /// let fields = [("ratelimit-policy", "\"burst\";q=100;w=60,\"daily\";q=1000;w=86400")];
+    /// let hints = ServerHints::parse(fields, None);
+    /// assert_eq!(hints.meters.len(), 2);
+    /// assert!(hints.meters.leading().map(|meter| meter.limit).eq([Some(100)]));
+    /// ```
+    pub fn leading(&self) -> impl Iterator<Item = Meter> + '_ {
+        let mut last = None;
+        self.held().iter().filter_map(move |slot| {
+            let of = (slot.family, slot.unit);
+            let is_first = last.replace(of) != Some(of);
+            is_first.then(|| slot.meter(&self.labels))
+        })
+    }
+
+    /// The meter that speaks for `dimension` in `family`, if one was shown.
+    #[inline]
+    pub fn get(&self, family: Family, dimension: Dimension) -> Option<Meter> {
+        self.find(family, Unit::Of(dimension))
+    }
+
+    /// The meter that speaks for `unit` in `family`, if one was shown.
+    #[inline]
+    pub fn find(&self, family: Family, unit: Unit) -> Option<Meter> {
+        self.held()
+            .iter()
+            .find(|slot| slot.family == family && slot.unit == unit)
+            .map(|slot| slot.meter(&self.labels))
+    }
+
+    /// Puts `meter` in its place, by the rules above. Where that place is taken
+    /// by another, the more binding stays.
+    pub(crate) fn insert(&mut self, meter: Meter, problems: &mut Problems) {
+        let Some(mut slot) = self.slot(&meter) else {
+            problems.set(Problems::OVERFLOW);
+            return;
+        };
+        let same = self.held().iter().position(|held| held.key() == slot.key());
+        if let Some(held) = same.and_then(|place| self.slots.get(place).copied()) {
+            if held == slot {
+                return;
+            }
+            problems.set(Problems::CONFLICT);
+            if held.binding() <= slot.binding() {
+                return;
+            }
+            self.remove(same);
+        } else if self.len() == Self::CAPACITY {
+            problems.set(Problems::OVERFLOW);
+            let least = (0..)
+                .zip(self.held())
+                .max_by_key(|(_, slot)| (slot.binding(), slot.key()))
+                .filter(|(_, least)| (slot.binding(), slot.key()) < (least.binding(), least.key()));
+            let Some((place, _)) = least else {
+                self.forget_label(slot.label);
+                return;
+            };
+            self.remove(Some(place));
+        }
+        // With what went, its label may have gone.
+        match self.intern(meter.pool) {
+            Some(label) => slot.label = label,
+            None => return,
+        }
+        let place = self
+            .held()
+            .iter()
+            .rposition(|held| held.order() < slot.order())
+            .map_or(0, |before| before.saturating_add(1));
+        if let Some(tail) = self.slots.get_mut(place..=usize::from(self.len)) {
+            tail.rotate_right(1);
+            if let Some(first) = tail.first_mut() {
+                *first = slot;
+            }
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    /// `None` where there is no room for the name of its pool.
+    #[inline]
+    fn slot(&mut self, meter: &Meter) -> Option<Slot> {
+        let label = self.intern(meter.pool)?;
+        Some(Slot::new(meter, label))
+    }
+
+    #[inline]
+    fn held(&self) -> &[Slot] {
+        self.slots.get(..self.len()).unwrap_or_default()
+    }
+
+    fn remove(&mut self, place: Option<usize>) {
+        let Some(tail) = place.and_then(|place| self.slots.get_mut(place..)) else {
+            return;
+        };
+        tail.rotate_left(1);
+        let gone = tail
+            .last_mut()
+            .map(|last| core::mem::replace(last, Slot::EMPTY));
+        self.len = self.len.saturating_sub(1);
+        if let Some(gone) = gone {
+            self.forget_label(gone.label);
+        }
+    }
+
+    /// The place of `label`, counted from 1; it is put there where it is not.
+    /// `None` where there is no room for it.
+    #[inline]
+    fn intern(&mut self, label: Label) -> Option<u8> {
+        if label.is_empty() {
+            return Some(0);
+        }
+        let used = self.labels.iter().position(Label::is_empty);
+        let used = used.unwrap_or(Self::LABELS);
+        let held = self
+            .labels
+            .get_mut(..used.saturating_add(1).min(Self::LABELS))?;
+        let place = held.iter().take(used).take_while(|l| **l < label).count();
+        let number = u8::try_from(place.saturating_add(1)).ok()?;
+        if held.iter().take(used).nth(place) == Some(&label) {
+            return Some(number);
+        }
+        if used == Self::LABELS {
+            return None;
+        }
+        let tail = held.get_mut(place..)?;
+        tail.rotate_right(1);
+        *tail.first_mut()? = label;
+        for slot in &mut self.slots {
+            if slot.label >= number {
+                slot.label = slot.label.saturating_add(1);
+            }
+        }
+        Some(number)
+    }
+
+    /// Drops the label at `number` where no meter bears it.
+    fn forget_label(&mut self, number: u8) {
+        if number == 0 || self.held().iter().any(|slot| slot.label == number) {
+            return;
+        }
+        let place = usize::from(number).saturating_sub(1);
+        if let Some(tail) = self.labels.get_mut(place..) {
+            tail.rotate_left(1);
+            if let Some(last) = tail.last_mut() {
+                *last = Label::NONE;
+            }
+        }
+        for slot in &mut self.slots {
+            if slot.label > number {
+                slot.label = slot.label.saturating_sub(1);
+            }
+        }
+    }
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl fmt::Debug for Meters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Meters {
+    type Item = Meter;
+    type IntoIter = MetersIter<'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The meters of a [`Meters`], one by one.
+#[derive(Clone)]
+pub struct MetersIter<'a> {
+    slots: core::slice::Iter<'a, Slot>,
+    labels: &'a [Label],
+}
+
+impl Iterator for MetersIter<'_> {
+    type Item = Meter;
+
+    #[inline]
+    fn next(&mut self) -> Option<Meter> {
+        Some(self.slots.next()?.meter(self.labels))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.slots.size_hint()
+    }
+}
+
+impl ExactSizeIterator for MetersIter<'_> {}
+impl FusedIterator for MetersIter<'_> {}
+
+impl fmt::Debug for MetersIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_reset() -> impl Strategy<Value = Reset> {
+        let date = prop::option::of(any::<i64>()).prop_map(|ms| ms.map(UnixTime::from_millis));
+        let given = prop_oneof![
+            any::<i64>().prop_map(|ms| ResetGiven::At(UnixTime::from_millis(ms))),
+            any::<i64>().prop_map(|millis| ResetGiven::In { millis }),
+        ];
+        (given, date).prop_map(|(given, date)| Reset::new(given, date))
+    }
+
+    fn any_meter() -> impl Strategy<Value = Meter> {
+        let family = prop::sample::select(&[Family::Standard, Family::Fast, Family::Overage][..]);
+        let unit = prop::sample::select(
+            &[
+                Unit::Of(Dimension::Requests),
+                Unit::Of(Dimension::Own3),
+                Unit::Images,
+                Unit::Share,
+            ][..],
+        );
+        let label = prop::sample::select(&["", "", "", "a", "b", "core", "default"][..]);
+        (
+            (family, unit, label),
+            prop::option::of(0_u64..4),
+            prop::option::of((-2_i64..4, 0_u32..2)),
+            prop::option::of(any_reset()),
+            prop::option::of(0_u64..3),
+            prop::option::of(prop::sample::select(
+                &[Status::Allowed, Status::Rejected][..],
+            )),
+        )
+            .prop_map(
+                |((family, unit, label), limit, remaining, reset, window, status)| Meter {
+                    family,
+                    pool: Label::new(label.as_bytes()),
+                    unit,
+                    limit,
+                    remaining: remaining.map(|(shown, rounding)| Remaining { shown, rounding }),
+                    reset,
+                    window: window.map(Duration::from_secs),
+                    status,
+                },
+            )
+    }
+
+    fn filled(meters: &[Meter]) -> (Meters, Problems) {
+        let (mut all, mut problems) = (Meters::EMPTY, Problems::NONE);
+        for &meter in meters {
+            all.insert(meter, &mut problems);
+        }
+        (all, problems)
+    }
+
+    proptest! {
+        #[test]
+        fn a_meter_comes_back_as_it_was(meter in any_meter()) {
+            let (meters, problems) = filled(&[meter]);
+            prop_assert!(meters.iter().eq([meter]));
+            prop_assert_eq!(meters.find(meter.family, meter.unit), Some(meter));
+            prop_assert!(problems.is_empty());
+        }
+
+        #[test]
+        fn no_order_of_arrival_matters(
+            (meters, shuffled) in prop::collection::vec(any_meter(), 0..60)
+                .prop_flat_map(|m| (Just(m.clone()), Just(m).prop_shuffle())),
+        ) {
+            let (one, other) = (filled(&meters), filled(&shuffled));
+            prop_assert_eq!(one.0, other.0);
+            // What goes for want of room is not compared with what comes later.
+            if !one.1.contains(Problems::OVERFLOW) {
+                prop_assert_eq!(one.1, other.1);
+            }
+        }
+
+        /// Against a list that is as long as it likes.
+        #[test]
+        fn the_most_binding_stay(meters in prop::collection::vec(any_meter(), 0..60)) {
+            let slots = |meters: &[Meter]| -> Vec<Slot> {
+                let (all, _) = filled(meters);
+                all.held().to_vec()
+            };
+            let mut best: Vec<Meter> = Vec::new();
+            for &meter in &meters {
+                let same = |held: &Meter| {
+                    (held.family, held.unit, held.window, held.pool)
+                        == (meter.family, meter.unit, meter.window, meter.pool)
+                };
+                match best.iter().position(same) {
+                    None => best.push(meter),
+                    Some(place) => {
+                        let two = slots(&[best[place], meter]);
+                        assert_eq!(two.len(), 1);
+                        best[place] = filled(&[best[place], meter]).0.iter().next().unwrap();
+                    }
+                }
+            }
+            let one = |meter: &Meter| Slot::new(meter, 0);
+            let key = |meter: &Meter| {
+                (meter.family, meter.unit, meter.window.is_some(), meter.window, meter.pool)
+            };
+            best.sort_by_key(|meter| (one(meter).binding(), key(meter)));
+            let overflows = best.len() > Meters::CAPACITY;
+            best.truncate(Meters::CAPACITY);
+            best.sort_by_key(|meter| {
+                let (family, unit, has_window, window, pool) = key(meter);
+                (family, unit, meter.remaining.is_none(), has_window, window, pool)
+            });
+            let (kept, problems) = filled(&meters);
+            prop_assert!(kept.iter().eq(best));
+            prop_assert_eq!(problems.contains(Problems::OVERFLOW), overflows);
+        }
+    }
+
+    #[test]
+    fn the_eighth_name_of_a_pool_finds_no_room() {
+        let named = |name: &[u8]| Meter {
+            pool: Label::new(name),
+            ..Meter::new(Family::Standard, Dimension::Requests)
+        };
+        let names = [b"a", b"b", b"c", b"d", b"e", b"f", b"g"].map(|n| named(n));
+        let (mut meters, mut problems) = filled(&names);
+        assert_eq!((meters.len(), problems), (7, Problems::NONE));
+        meters.insert(named(b"aa"), &mut problems);
+        assert_eq!((meters.len(), problems), (7, Problems::OVERFLOW));
+    }
+}
