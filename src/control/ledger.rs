@@ -170,7 +170,7 @@ const SQUARE_OF_DEVIATIONS: u128 = 49;
 const FADE: u64 = 128;
 
 /// By how much two requests may overtake each other on their way.
-const REORDER: Duration = Duration::from_millis(100);
+const REORDER: Duration = Duration::from_millis(200);
 
 /// Parts of a whole, in which a share is kept.
 const WHOLE: u64 = 1 << 16;
