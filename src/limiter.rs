@@ -11,7 +11,7 @@ use crate::{
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
-    hints::{Family, Meter, Remaining, ServerHints},
+    hints::{Family, Meter, Remaining, ResetGiven, ServerHints},
     limit::{Flights, Pause, Refusal},
     pools::Told,
     request::{Profile, Request, Usage},
@@ -583,15 +583,20 @@ impl Limiter {
             if !resets_hold {
                 meter.reset = None;
             }
+            let full = match meter.reset.map(|reset| reset.given) {
+                Some(ResetGiven::At(at)) => self.server_clock.second(at),
+                _ => None,
+            };
             let place = dimension.index();
             let open = self.flights.sum(now, dimension);
             let opened = if dimension == Dimension::OutputTokens {
                 let seen = permit.map(|permit| (permit.number, permit.sent, &permit.output));
-                self.output.observe(now, seen, &meter, open, self.learns)
+                self.output
+                    .observe(now, seen, &meter, full, open, self.learns)
             } else if let Some(ledger) = self.ledgers.get_mut(place) {
                 let seen = permit.and_then(|permit| permit.seen(place));
                 ledger
-                    .observe(now, seen, &meter, open, self.learns)
+                    .observe(now, seen, &meter, full, open, self.learns)
                     .loosened
             } else {
                 false

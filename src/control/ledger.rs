@@ -542,12 +542,14 @@ impl Ledger {
     }
 
     /// A head shows `meter`; with `learn` its limit is believed. `seen` is the
-    /// request that it answers, `open` what is charged and not settled.
+    /// request that it answers, `full` when the bucket is full again, if that is
+    /// known, `open` what is charged and not settled.
     pub(crate) fn observe(
         &mut self,
         now: Instant,
         seen: Option<Seen<'_>>,
         meter: &Meter,
+        full: Option<(Instant, Instant)>,
         open: u64,
         learn: bool,
     ) -> Learnt {
@@ -566,7 +568,7 @@ impl Ledger {
         // At least one is held back: requests may close up on their way.
         self.rounding = remaining.rounding.max(1);
         self.learn_capacity(now, seen, meter);
-        self.reconcile(now, seen, remaining, was_known, &mut learnt);
+        self.reconcile(now, seen, remaining, full, was_known, &mut learnt);
         learnt
     }
 
@@ -596,6 +598,7 @@ impl Ledger {
         now: Instant,
         seen: Seen<'_>,
         remaining: Remaining,
+        full: Option<(Instant, Instant)>,
         was_known: bool,
         learnt: &mut Learnt,
     ) {
@@ -631,29 +634,53 @@ impl Ledger {
             Counting::AtAdmission | Counting::Reserved => 0,
         };
         let (shown, sure) = (remaining.shown, remaining.at_least());
-        let mut least = at(seen.sent, shown)
+        // When it is full again is the arrival time itself, whenever that was
+        // taken down, if the bucket is as large as is believed and not full yet.
+        let widest = if self.stamped == Stamped::AtEither {
+            now
+        } else {
+            seen.sent
+        };
+        let full = full
+            .filter(|_| !is_full)
+            .map(|(from, to)| (ticks(rate, from), ticks(rate, to)))
+            .filter(|&(from, to)| {
+                from <= at(widest, sure) && at(seen.sent, remaining.at_most()) <= to
+            });
+        let (mut earliest, mut latest) = (0, u128::MAX);
+        if let Some((from, to)) = full {
+            let half = to.saturating_sub(from) >> 1;
+            let held = bucket.tokens_in(half);
+            if held < u64::from(self.rounding) {
+                self.rounding = u32::try_from(held).unwrap_or(u32::MAX).max(1);
+                (earliest, latest) = (from.saturating_add(half), to);
+            }
+        }
+        let at_most = |when| at(when, shown).max(earliest);
+        let at_least = |when| at(when, sure).min(latest);
+        let mut least = at_most(seen.sent)
             .saturating_add(since)
             .saturating_add(to_come)
             .saturating_sub(back);
-        let mut most = at(seen.sent, sure)
+        let mut most = at_least(seen.sent)
             .saturating_add(since)
             .saturating_add(tokens(rate, entry.overtaken))
             .saturating_add(unproduced);
         let before = bucket.tat();
         let believed = ticks(rate, seen.sent).saturating_add(entry.charge.owed().into());
-        let mut short = at(seen.sent, shown).saturating_sub(believed);
-        let mut over = believed.saturating_sub(at(seen.sent, sure));
+        let mut short = at_most(seen.sent).saturating_sub(believed);
+        let mut over = believed.saturating_sub(at_least(seen.sent));
         if self.stamped == Stamped::AtEither {
             // Output may be stamped when the head is written: then Q is of now,
             // and only what is still on its way is missing in it.
             let [_, earlier] = self.earlier;
             let on_its_way = tokens(rate, self.charged.wrapping_sub(earlier));
-            self.meter = at(now, sure);
-            least = least.min(at(now, shown).saturating_add(to_come));
-            let late = at(now, sure).saturating_add(on_its_way);
+            self.meter = at_least(now);
+            least = least.min(at_most(now).saturating_add(to_come));
+            let late = at_least(now).saturating_add(on_its_way);
             most = most.max(late.saturating_add(unproduced));
-            short = short.min(at(now, shown).saturating_sub(before));
-            over = over.min(before.saturating_sub(at(now, sure)));
+            short = short.min(at_most(now).saturating_sub(before));
+            over = over.min(before.saturating_sub(at_least(now)));
         }
         if shown == 0 {
             // Perhaps a debt that is not shown.
@@ -835,7 +862,7 @@ mod tests {
             entry,
         };
         let open = ledger.open;
-        ledger.observe(now, Some(seen), meter, open, true)
+        ledger.observe(now, Some(seen), meter, None, open, true)
     }
 
     fn peek(ledger: &Ledger, amount: u64) -> Result<(), Refusal> {
@@ -878,6 +905,34 @@ mod tests {
         let entry = ledger.charge(at(0), 0, Spread::NONE, 0);
         head(&mut ledger, at(0), 1, at(0), &entry, &shows(400, 50));
         assert_eq!(level(&ledger, at(0)), 400);
+    }
+
+    #[test]
+    fn when_it_is_full_again_is_finer_than_what_remains() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let entry = ledger.charge(at(0), 300, Spread::NONE, 0);
+        let seen = Seen {
+            number: 0,
+            sent: at(0),
+            entry: &entry,
+        };
+        // 200 to 400 remain, and it is full in 35 to 36 seconds.
+        let full = Some((at(35_000), at(36_000)));
+        ledger.observe(at(0), Some(seen), &shows(300, 100), full, 0, true);
+        assert_eq!(level(&ledger, at(0)), 600 - 355);
+        assert_eq!(ledger.rounding, 5, "half a second");
+        // One that cannot be is not believed: the bucket is not what it seems.
+        let mut other = self::ledger(Counting::AtAdmission);
+        let entry = other.charge(at(0), 300, Spread::NONE, 0);
+        let seen = Seen {
+            number: 0,
+            sent: at(0),
+            entry: &entry,
+        };
+        let full = Some((at(5_000), at(6_000)));
+        other.observe(at(0), Some(seen), &shows(300, 100), full, 0, true);
+        assert_eq!(other.rounding, 100);
+        assert_eq!(level(&other, at(0)), 300);
     }
 
     #[test]
@@ -1035,9 +1090,9 @@ mod tests {
     fn a_limit_of_nothing_is_never_until_it_changes() {
         let mut ledger = ledger(Counting::AtAdmission);
         let none = Meter::new(Family::Standard, Dimension::InputTokens).limit(0);
-        ledger.observe(at(0), None, &none, 0, true);
+        ledger.observe(at(0), None, &none, None, 0, true);
         assert!(ledger.is_disabled());
-        ledger.observe(at(0), None, &shows(600, 0), 0, true);
+        ledger.observe(at(0), None, &shows(600, 0), None, 0, true);
         assert!(!ledger.is_disabled());
     }
 
@@ -1058,7 +1113,7 @@ mod tests {
         let mut ledger = ledger(Counting::AtAdmission);
         let _drained = ledger.charge(at(0), 600, Spread::NONE, 0);
         let doubled = Meter::new(Family::Standard, Dimension::InputTokens).limit(1_200);
-        let learnt = ledger.observe(at(0), None, &doubled, 0, true);
+        let learnt = ledger.observe(at(0), None, &doubled, None, 0, true);
         assert!(learnt.loosened);
         assert_eq!(level(&ledger, at(0)), 0);
         assert_eq!(level(&ledger, at(1_000)), 20);

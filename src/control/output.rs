@@ -228,6 +228,7 @@ impl Output {
         now: Instant,
         seen: Option<(u64, Instant, &Entries)>,
         meter: &Meter,
+        full: Option<(Instant, Instant)>,
         open: u64,
         learn: bool,
     ) -> bool {
@@ -246,7 +247,7 @@ impl Output {
                 })
             });
             let open = seen.map_or(open, |seen| scale(open, seen.entry.amount(), forecast));
-            *learnt = ledger.observe(now, seen, meter, open, learn);
+            *learnt = ledger.observe(now, seen, meter, full, open, learn);
         }
         let step = meter
             .remaining
@@ -320,7 +321,7 @@ mod tests {
             let meter = Meter::new(Family::Standard, Dimension::OutputTokens)
                 .limit(60_000)
                 .remaining(left(sent), 0);
-            output.observe(now, Some((number, now, &entries)), &meter, open, true);
+            output.observe(now, Some((number, now, &entries)), &meter, None, open, true);
         }
         output
     }

@@ -52,6 +52,17 @@ impl ServerClock {
         });
     }
 
+    /// Between which of the limiter's instants the second lies that this time of
+    /// the server's names, rounded down to it. `None` where nothing is known of
+    /// its clock, or that is before the limiter's time.
+    pub(crate) fn second(&self, at: UnixTime) -> Option<(Instant, Instant)> {
+        let (low, high) = self.ahead?;
+        let earliest = at.as_millis().checked_sub(high)?;
+        let latest = at.as_millis().checked_sub(low)?.checked_add(SECOND)?;
+        let local = |millis| u64::try_from(millis).ok().map(Instant::from_millis);
+        Some((local(earliest)?, local(latest)?))
+    }
+
     /// Whether it ran evenly since what was sent at `sent`.
     pub(crate) fn ran_evenly_since(&self, sent: Instant) -> bool {
         self.jumped.is_none_or(|at| sent > at)
@@ -89,6 +100,11 @@ mod tests {
         let (low, high) = clock.ahead.unwrap();
         assert!(low <= -600_000 && -600_000 <= high);
         assert!(high - low <= 600, "{low} to {high}");
+        // Ten minutes behind: 100 s of the limiter's are 500 s before the epoch.
+        let (from, to) = clock.second(UnixTime::from_secs(-500)).unwrap();
+        assert!(from <= at(100_000) && at(101_000) <= to);
+        assert!(to.saturating_duration_since(from).as_millis() <= 1_600);
+        assert_eq!(clock.second(UnixTime::from_secs(-700)), None);
         assert!(clock.ran_evenly_since(at(0)));
     }
 
