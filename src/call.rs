@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::{
     decision::{Attempt, Cause, Decision, Denied, Event, GiveUp, Wait},
+    explain::{Explanation, Stance},
     life::{Charge, Life, Standing},
     pools::{Permits, Pools, Told},
     request::Request,
@@ -88,6 +89,38 @@ impl Call {
             }
             decision @ (Decision::Send(_) | Decision::Deliver | Decision::GiveUp(_)) => decision,
         }
+    }
+
+    /// Why the call stands where it does, with the numbers that make it; changes
+    /// nothing. Prints as one line. `pools` as for [`handle`](Self::handle).
+    ///
+    /// ```
+    /// use sendwhen::{ErrorDetails, Event, Instant, Limiter, Request, ServerHints};
+    ///
+    /// let mut limiter = Limiter::new(42);
+    /// let mut call = limiter.call(Request::new());
+    /// let now = Instant::from_secs(5);
+    /// assert_eq!(call.explain(&limiter, now).to_string(), "send; no limit is known, 0 in flight");
+    ///
+    /// let _sent = call.handle(&mut limiter, now, Event::Submitted);
+    /// let said = call.explain(&limiter, now).to_string();
+    /// assert!(said.ends_with("s for the response"), "{said}");
+    /// ```
+    pub fn explain<P: Pools + ?Sized>(&self, pools: &P, now: Instant) -> Explanation {
+        let now = pools.look(now);
+        let mut explanation = pools.explain_request(now, &self.request);
+        let stance = match self.life.standing(now) {
+            Standing::Ask => explanation.stance,
+            Standing::Hold(wait) => Stance::Wait(wait),
+            Standing::Sent(sent) => Stance::Wait(Wait {
+                until: pools.expiry(sent, now),
+                cause: Cause::Response,
+            }),
+            Standing::Deliver => Stance::Deliver,
+            Standing::GiveUp(why) => Stance::GiveUp(why),
+        };
+        explanation.stance = stance;
+        explanation.outside(|at| pools.outside(at))
     }
 
     /// The request as it was asked for.

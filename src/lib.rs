@@ -105,6 +105,7 @@ mod clock;
 mod control;
 mod decision;
 mod error;
+mod explain;
 mod headers;
 mod hints;
 mod life;
@@ -122,6 +123,7 @@ pub use decision::{
     Attempt, Cause, Class, Decision, Denied, ErrorDetails, Event, Failure, GiveUp, Never, Wait,
 };
 pub use error::ConfigError;
+pub use explain::{Explanation, Level, Stance};
 pub use headers::{Field, HeaderParser, HttpDate, Rfc3339, parse_http_date, parse_rfc3339};
 pub use hints::{
     Claim, Dialect, Family, Label, Meter, Meters, MetersIter, OverageDisabled, Problems, Remaining,

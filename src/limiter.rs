@@ -11,6 +11,7 @@ use crate::{
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
+    explain::{Explanation, Level, Stance},
     hints::{Family, Meter, Remaining, ResetGiven, ServerHints},
     limit::{Flights, Pause, Refusal},
     pools::Told,
@@ -291,6 +292,14 @@ impl Limiter {
             .map_err(|denied| self.outside(denied))
     }
 
+    /// Why `request` would pass at `now`, or not, with the numbers that make it;
+    /// changes nothing. Prints as one line.
+    pub fn explain(&self, now: Instant, request: &Request) -> Explanation {
+        let now = self.clock.peek(now);
+        let explanation = self.explain_inside(now, &self.wanted(request));
+        explanation.outside(|at| self.clock.outside(at))
+    }
+
     /// Lets `cost` pass at `now` through all limits at once, or through none.
     ///
     /// # Errors
@@ -442,6 +451,42 @@ impl Limiter {
             verdict.wait(until, Cause::Confirmation, now);
         }
         verdict.end()
+    }
+
+    /// Why [`check`](Self::check) says what it says.
+    pub(crate) fn explain_inside(&self, now: Instant, wanted: &Wanted) -> Explanation {
+        let stance = match self.check(now, wanted) {
+            Ok(()) => Stance::Send,
+            Err(Denied::Until { wait, .. }) => Stance::Wait(wait),
+            Err(Denied::Never(never)) => Stance::Never(never),
+        };
+        let bound = match stance {
+            Stance::Wait(Wait {
+                cause: Cause::Limit(dimension),
+                ..
+            }) => Some(dimension),
+            _ => None,
+        };
+        let levels = wanted.cost.iter().filter_map(|(dimension, amount)| {
+            if bound.is_some_and(|bound| bound != dimension) {
+                return None;
+            }
+            let spread = wanted.spread(&self.forecast, dimension);
+            if dimension == Dimension::OutputTokens {
+                let amounts = wanted.output();
+                return self.output.explain(now, amounts, spread, &self.sending);
+            }
+            let ledger = self.ledger(dimension)?;
+            let surprise = ledger.surprise();
+            ledger.explain(now, dimension, amount, spread, surprise, &self.sending)
+        });
+        Explanation {
+            now,
+            stance,
+            level: levels.min_by_key(Level::headroom),
+            flying: self.flights.count(now),
+            unheard: self.sending.unheard(),
+        }
     }
 
     fn check_dimension(

@@ -2,6 +2,7 @@
 
 use crate::{
     decision::{Class, Denied, Wait},
+    explain::{Explanation, Stance},
     hints::ServerHints,
     limiter::{Limiter, Permit},
     request::{Request, Usage},
@@ -27,6 +28,10 @@ impl sealed::Sealed for Limiter {
         self.advance(now)
     }
 
+    fn look(&self, now: Instant) -> Instant {
+        self.clock().peek(now)
+    }
+
     fn inside(&self, at: Instant) -> Instant {
         self.clock().inside(at)
     }
@@ -41,6 +46,10 @@ impl sealed::Sealed for Limiter {
 
     fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied> {
         self.check(now, &self.wanted(request))
+    }
+
+    fn explain_request(&self, now: Instant, request: &Request) -> Explanation {
+        self.explain_inside(now, &self.wanted(request))
     }
 
     fn acquire_request(
@@ -100,6 +109,11 @@ impl sealed::Sealed for [&mut Limiter; 2] {
         inner.advance(now)
     }
 
+    fn look(&self, now: Instant) -> Instant {
+        let [inner, _] = self;
+        inner.clock().peek(now)
+    }
+
     fn inside(&self, at: Instant) -> Instant {
         let [inner, _] = self;
         inner.clock().inside(at)
@@ -124,6 +138,20 @@ impl sealed::Sealed for [&mut Limiter; 2] {
                 .check(there, &outer.wanted(request))
                 .map_err(|denied| translate(denied, outer, inner)),
         )
+    }
+
+    /// That of the pool which lets it pass later.
+    fn explain_request(&self, now: Instant, request: &Request) -> Explanation {
+        let [inner, outer] = self;
+        let there = outer.clock().latest();
+        let mine = inner.explain_inside(now, &inner.wanted(request));
+        let theirs = outer.explain_inside(there, &outer.wanted(request));
+        let theirs = theirs.outside(|at| carry(at, outer, inner));
+        if rank(&theirs.stance) > rank(&mine.stance) {
+            theirs
+        } else {
+            mine
+        }
     }
 
     fn acquire_request(
@@ -235,16 +263,28 @@ fn both(mine: Result<(), Denied>, theirs: Result<(), Denied>) -> Result<(), Deni
 
 /// What `from` says, on the clock of `to`.
 fn translate(denied: Denied, from: &Limiter, to: &Limiter) -> Denied {
-    let carry = |at| to.clock().inside(from.clock().outside(at));
     match denied {
         Denied::Until { wait, earliest } => Denied::Until {
             wait: Wait {
-                until: carry(wait.until),
+                until: carry(wait.until, from, to),
                 cause: wait.cause,
             },
-            earliest: carry(earliest),
+            earliest: carry(earliest, from, to),
         },
         never @ Denied::Never(_) => never,
+    }
+}
+
+fn carry(at: Instant, from: &Limiter, to: &Limiter) -> Instant {
+    to.clock().inside(from.clock().outside(at))
+}
+
+/// The later it passes, the more.
+const fn rank(stance: &Stance) -> (u8, Instant) {
+    match stance {
+        Stance::Wait(wait) => (1, wait.until),
+        Stance::Never(_) => (2, Instant::ZERO),
+        _ => (0, Instant::ZERO),
     }
 }
 
@@ -300,10 +340,13 @@ pub(crate) mod sealed {
     /// pools' own, on which the clock never goes back.
     pub trait Sealed {
         fn enter(&mut self, now: Instant) -> Instant;
+        /// As [`enter`](Self::enter), and changes nothing.
+        fn look(&self, now: Instant) -> Instant;
         fn inside(&self, at: Instant) -> Instant;
         fn outside(&self, at: Instant) -> Instant;
         fn policy(&self) -> &RetryPolicy;
         fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied>;
+        fn explain_request(&self, now: Instant, request: &Request) -> Explanation;
         /// Puts what it gives into `permits`.
         fn acquire_request(
             &mut self,

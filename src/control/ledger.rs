@@ -5,10 +5,11 @@ use core::time::Duration;
 use super::forecast::Spread;
 use crate::{
     error::ConfigError,
+    explain::Level,
     hints::{Meter, Remaining},
     limit::{Charge, Refusal, TokenBucket, ticks, tokens},
     time::{Instant, nanos},
-    units::Rate,
+    units::{Dimension, Rate},
 };
 
 /// The account of one dimension: a bucket where a limit is known, and running
@@ -339,20 +340,64 @@ impl Ledger {
         surprise: u64,
         unheard: u64,
     ) -> u64 {
+        let unconfirmed = self.unconfirmed(bucket, spread, unheard);
+        let held = amount
+            .saturating_add(u64::from(self.rounding))
+            .saturating_add(unconfirmed.max(surprise));
+        held.min(bucket.burst())
+    }
+
+    /// What is held back for how far off what is unconfirmed may be, and one
+    /// more that may be off by `spread`: at most three quarters of the bucket.
+    fn unconfirmed(&self, bucket: &TokenBucket, spread: Spread, unheard: u64) -> u64 {
         let variance = self.variance.wrapping_sub(self.variance_confirmed);
         let variance = variance.saturating_add(spread.variance);
-        // The mean is off by as much as one in MEMORY of what it is made of.
+        if variance == 0 {
+            return 0;
+        }
+        // The mean is off by as much as one in 64 of what it is made of.
         let widened = u128::from(variance)
             .saturating_mul(u128::from(unheard.saturating_add(64)))
             .saturating_mul(SQUARE_OF_DEVIATIONS)
             >> 8;
         let most = bucket.burst().saturating_mul(3) >> 2;
         let sums = u64::try_from(widened.isqrt()).unwrap_or(u64::MAX);
-        let sums = sums.saturating_add(spread.tail);
-        let held = amount
-            .saturating_add(u64::from(self.rounding))
-            .saturating_add(sums.min(most).max(surprise));
-        held.min(bucket.burst())
+        sums.saturating_add(spread.tail).min(most)
+    }
+
+    /// The level as believed, and what `amount` asks of it.
+    pub(crate) fn explain(
+        &self,
+        now: Instant,
+        dimension: Dimension,
+        amount: u64,
+        spread: Spread,
+        surprise: u64,
+        sending: &Sending,
+    ) -> Option<Level> {
+        let bucket = self.bucket.as_ref()?;
+        let mut there = bucket.level_at(bucket.tat(), now);
+        if self.counts_produced() {
+            let shown = bucket.level_at(self.meter, now);
+            there = there
+                .saturating_add(self.credit(bucket, sending).into())
+                .min(shown);
+        }
+        Some(Level {
+            dimension,
+            there: i64::try_from(there).unwrap_or(if there < 0 { i64::MIN } else { i64::MAX }),
+            capacity: bucket.burst(),
+            rate: bucket.rate(),
+            wanted: amount,
+            rounding: self.rounding.into(),
+            unconfirmed: self.unconfirmed(bucket, spread, sending.unheard()),
+            surprise,
+        })
+    }
+
+    /// Whether what is charged and not produced yet is used.
+    fn counts_produced(&self) -> bool {
+        self.counting == Counting::AsProduced && self.unmade > 0
     }
 
     /// By how much heads showed less than was believed.
@@ -374,7 +419,7 @@ impl Ledger {
             Some(_) if amount > self.limit => Err(Refusal::Never),
             Some(bucket) => {
                 let need = self.need(bucket, amount, spread, surprise, sending.unheard());
-                if !self.is_late() || self.unmade == 0 {
+                if !self.counts_produced() {
                     return bucket.peek(now, need);
                 }
                 let credit = self.credit(bucket, sending);

@@ -6,7 +6,14 @@ use super::{
     forecast::Spread,
     ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending, Stamped},
 };
-use crate::{error::ConfigError, hints::Meter, limit::Refusal, time::Instant, units::Rate};
+use crate::{
+    error::ConfigError,
+    explain::Level,
+    hints::Meter,
+    limit::Refusal,
+    time::Instant,
+    units::{Dimension, Rate},
+};
 
 /// The ledgers of output tokens: one for each rule by which a server may count
 /// them. What is sent must pass all that are not refuted.
@@ -126,9 +133,7 @@ impl Output {
         spread: Spread,
         sending: &Sending,
     ) -> Result<(), Refusal> {
-        // What one of the rules explains is no surprise.
-        let surprises = self.standing(amounts).map(|(ledger, ..)| ledger.surprise());
-        let surprise = surprises.min().unwrap_or_default();
+        let surprise = self.surprise(amounts);
         let mut latest = None;
         for (ledger, rule, amount) in self.standing(amounts) {
             match ledger.peek(now, amount, rule.spread(spread), surprise, sending) {
@@ -141,6 +146,36 @@ impl Output {
             }
         }
         latest.map_or(Ok(()), |until| Err(Refusal::Until(until)))
+    }
+
+    /// The level by the rule that asks the most.
+    pub(crate) fn explain(
+        &self,
+        now: Instant,
+        amounts: Amounts,
+        spread: Spread,
+        sending: &Sending,
+    ) -> Option<Level> {
+        let surprise = self.surprise(amounts);
+        self.standing(amounts)
+            .filter_map(|(ledger, rule, amount)| {
+                let spread = rule.spread(spread);
+                ledger.explain(
+                    now,
+                    Dimension::OutputTokens,
+                    amount,
+                    spread,
+                    surprise,
+                    sending,
+                )
+            })
+            .min_by_key(Level::spare)
+    }
+
+    /// What one of the rules explains is no surprise.
+    fn surprise(&self, amounts: Amounts) -> u64 {
+        let surprises = self.standing(amounts).map(|(ledger, ..)| ledger.surprise());
+        surprises.min().unwrap_or_default()
     }
 
     pub(crate) fn unheard(

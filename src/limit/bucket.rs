@@ -315,6 +315,15 @@ impl TokenBucket {
         ))
     }
 
+    /// What it would hold at `now` if the theoretical arrival time were `tat`,
+    /// rounded down; negative where that is a debt.
+    pub(crate) fn level_at(&self, tat: u128, now: Instant) -> i128 {
+        let owed = tat.saturating_sub(ticks(self.rate, now));
+        let missing = owed.div_ceil(u128::from(self.rate.period_nanos().max(1)));
+        let missing = i128::try_from(missing).unwrap_or(i128::MAX);
+        i128::from(self.burst).saturating_sub(missing)
+    }
+
     /// The theoretical arrival time, in units.
     pub(crate) const fn tat(&self) -> u128 {
         self.tat

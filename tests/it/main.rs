@@ -15,6 +15,7 @@
     reason = "a test that fails may panic, and tells so"
 )]
 
+mod explain;
 mod headers;
 mod pools;
 mod props;

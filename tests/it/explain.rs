@@ -1,0 +1,123 @@
+//! What a caller is told of a decision, and that it is the decision.
+
+use core::time::Duration;
+
+use sendwhen::{
+    Call, Decision, Denied, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Meter, Rate,
+    Request, ServerHints, Stance,
+};
+
+const fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+fn said(call: &Call, limiter: &Limiter, now: Instant) -> String {
+    call.explain(limiter, now).to_string()
+}
+
+fn limited() -> Limiter {
+    Limiter::new(1)
+        .limit(
+            Dimension::InputTokens,
+            Rate::per_minute(6_000).unwrap(),
+            1_000,
+        )
+        .unwrap()
+}
+
+#[test]
+fn a_limit_is_named_with_its_numbers() {
+    let mut limiter = limited();
+    let mut first = limiter.call(Request::new().input_tokens(900));
+    let mut second = limiter.call(Request::new().input_tokens(350));
+    let _sent = first.handle(&mut limiter, at(0), Event::Submitted);
+    let _waits = second.handle(&mut limiter, at(0), Event::Submitted);
+    assert_eq!(
+        said(&second, &limiter, at(0)),
+        "wait 2.500 s for the limit of input tokens: 100 of 1000 there, 350 wanted, 6000 a minute"
+    );
+}
+
+#[test]
+fn what_is_held_back_is_told() {
+    let mut limiter = limited();
+    let now = at(0);
+    let permit = limiter
+        .try_acquire(now, &sendwhen::Cost::request())
+        .unwrap();
+    let meter = Meter::new(Family::Standard, Dimension::InputTokens)
+        .limit(6_000)
+        .remaining(2_000, 500);
+    limiter.observe(now, Some(&permit), &ServerHints::NONE.with_meter(meter));
+    let explained = limiter.explain(now, &Request::new().input_tokens(800));
+    let level = explained.level.unwrap();
+    assert_eq!(level.rounding, 500);
+    assert_eq!(level.needed(), 800 + level.held());
+    assert!(
+        explained.to_string().contains("held back (rounding 500"),
+        "{explained}"
+    );
+}
+
+#[test]
+fn waits_of_a_calls_own_are_named() {
+    let mut limiter = Limiter::new(1);
+    let mut call = limiter.call(Request::new());
+    let _sent = call.handle(&mut limiter, at(0), Event::Submitted);
+    let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(7));
+    let overloaded = Event::responded(529, &hints, ErrorDetails::new("overloaded_error"));
+    let Decision::Wait(wait) = call.handle(&mut limiter, at(500), overloaded) else {
+        panic!("an overload passes");
+    };
+    let line = said(&call, &limiter, at(500));
+    assert!(
+        line.starts_with("wait ") && line.contains(&wait.cause.to_string()),
+        "{line}"
+    );
+    let _over = call.handle(&mut limiter, at(600), Event::Cancelled);
+    assert_eq!(said(&call, &limiter, at(600)), "given up: it was cancelled");
+}
+
+#[test]
+fn caps_and_pauses_tell_how_many_are_out() {
+    let mut limiter = Limiter::new(1).in_flight(1).unwrap();
+    let mut first = limiter.call(Request::new());
+    let second = limiter.call(Request::new());
+    let _sent = first.handle(&mut limiter, at(0), Event::Submitted);
+    let line = said(&second, &limiter, at(0));
+    assert!(
+        line.contains("for the in-flight cap: 1 in flight, the newest 1 unheard"),
+        "{line}"
+    );
+}
+
+#[test]
+fn never_is_told_with_the_reason() {
+    let limiter = limited();
+    let explained = limiter.explain(at(0), &Request::new().input_tokens(1_001));
+    assert!(matches!(explained.stance, Stance::Never(_)));
+    assert_eq!(
+        explained.to_string(),
+        "never: it takes 1001 input tokens, and at most 1000 can ever be there at once"
+    );
+}
+
+/// Asked of a limiter in any of many states, the stance is what `peek` says.
+#[test]
+fn explain_agrees_with_peek() {
+    let mut limiter = limited();
+    for step in 0_u64..200 {
+        let now = at(step * 137);
+        let request = Request::new().input_tokens((step * 71) % 1_200);
+        let cost = limiter.forecast(&request);
+        let stance = limiter.explain(now, &request).stance;
+        match (limiter.peek(now, &cost), stance) {
+            (Ok(()), Stance::Send) | (Err(Denied::Never(_)), Stance::Never(_)) => {}
+            (Err(Denied::Until { wait, .. }), Stance::Wait(told)) => assert_eq!(told, wait),
+            (peeked, stance) => panic!("{peeked:?}, but {stance:?}"),
+        }
+        if let Ok(permit) = limiter.try_acquire(now, &cost) {
+            limiter.settle(now, permit, Some(cost));
+        }
+    }
+}
