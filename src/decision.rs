@@ -116,32 +116,6 @@ impl<'a> ErrorDetails<'a> {
         Self { kind, ..Self::NONE }
     }
 
-    /// The fields of an error body, or of an error event in a stream. `text`
-    /// says which string is at a JSON pointer (RFC 6901), if there is one; so
-    /// with `serde_json`: `ErrorDetails::find(|at| body.pointer(at)?.as_str())`.
-    ///
-    /// ```
-    /// use sendwhen::ErrorDetails;
-    ///
-    /// // {"error": {"type": "overloaded_error", "message": "Overloaded"}}
-    /// let text = |at: &str| match at {
-    ///     "/error/type" => Some("overloaded_error"),
-    ///     "/error/message" => Some("Overloaded"),
-    ///     _ => None,
-    /// };
-    /// let error = ErrorDetails::new("overloaded_error").message("Overloaded");
-    /// assert_eq!(ErrorDetails::find(text), error);
-    /// ```
-    pub fn find(text: impl Fn(&'static str) -> Option<&'a str>) -> Self {
-        let code = text("/error/details/error_code").or_else(|| text("/error/code"));
-        Self {
-            kind: text("/error/type").unwrap_or_default(),
-            code: code.unwrap_or_default(),
-            message: text("/error/message").unwrap_or_default(),
-            delay: None,
-        }
-    }
-
     /// Sets `error.code`.
     #[must_use]
     pub const fn code(mut self, code: &'a str) -> Self {
@@ -319,6 +293,9 @@ pub enum GiveUp {
     /// The server asks for a longer wait than the policy allows.
     #[error("the server asks for a wait of {} s, longer than the policy allows", .0.as_secs())]
     WaitTooLong(Duration),
+    /// The budget that the pool's retries draw on is spent.
+    #[error("the retry budget is spent; the last attempt ended as {0}")]
+    BudgetSpent(Class),
     /// The same request would fail again.
     #[error("it ended as {0}, which a retry does not mend")]
     NotRetryable(Class),
@@ -340,8 +317,13 @@ pub enum GiveUp {
 pub enum Class {
     /// It went well.
     Success,
-    /// A rate limit was hit.
-    Throttled,
+    /// A rate limit was hit: of this, where it is known.
+    Throttled(Option<Dimension>),
+    /// Too many were under way at once.
+    Concurrency,
+    /// Use grew too fast, whatever the limits: the Claude API's acceleration
+    /// limits.
+    Acceleration,
     /// The server has too much to do, whatever this account's limits.
     Overloaded,
     /// It failed by accident: a lost connection, a time-out, a fault inside the
@@ -358,7 +340,14 @@ pub enum Class {
 impl Class {
     /// Whether the same request may succeed if it is sent again.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Throttled | Self::Overloaded | Self::Transient)
+        matches!(
+            self,
+            Self::Throttled(_)
+                | Self::Concurrency
+                | Self::Acceleration
+                | Self::Overloaded
+                | Self::Transient
+        )
     }
 }
 
@@ -366,7 +355,12 @@ impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Success => "a success",
-            Self::Throttled => "a rate-limit refusal",
+            Self::Throttled(Some(dimension)) => {
+                return write!(f, "a refusal for the limit of {dimension}");
+            }
+            Self::Throttled(None) => "a rate-limit refusal",
+            Self::Concurrency => "a refusal for too many at once",
+            Self::Acceleration => "a refusal for a rise that was too fast",
             Self::Overloaded => "an overload",
             Self::Transient => "a passing failure",
             Self::Exhausted => "used-up spend or credit",

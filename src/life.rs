@@ -22,8 +22,9 @@ use core::time::Duration;
 
 use crate::{
     decision::{Cause, Class, ErrorDetails, Event, Failure, GiveUp, Wait},
+    hints::ServerHints,
     request::Usage,
-    retry::{Phase, RetryPolicy, classify},
+    retry::{LimitMessage, Phase, RetryPolicy, classify},
     rng::Rng,
     time::Instant,
 };
@@ -193,7 +194,7 @@ impl Life {
                     error,
                 },
             ) => {
-                let class = classify(status, error, hints.should_retry, Phase::Head);
+                let class = classify(status, error, hints, Phase::Head);
                 if class == Class::Success {
                     self.state = State::Streaming {
                         usage: None,
@@ -204,7 +205,7 @@ impl Life {
                         ..Effect::NONE
                     };
                 }
-                let server_wait = hints.retry_after.max(error.delay);
+                let server_wait = asked_wait(hints, &error);
                 self.failed(now, class, server_wait, policy);
                 Effect {
                     charge: charge_of_refusal(status),
@@ -213,16 +214,16 @@ impl Life {
                 }
             }
             (State::InFlight { .. }, Event::Failed(failure)) => {
-                let (class, charge) = match failure {
-                    Failure::NotSent => (Class::Transient, Charge::Nothing),
-                    Failure::TimedOut | Failure::Lost => (Class::Transient, Charge::Forecast),
-                    Failure::InStream(error) => (class_in_stream(error), Charge::Forecast),
+                let charge = match failure {
+                    Failure::NotSent => Charge::Nothing,
+                    Failure::TimedOut | Failure::Lost | Failure::InStream(_) => Charge::Forecast,
                 };
-                self.failed(now, class, None, policy);
+                let (class, server_wait) = class_of_failure(failure, Phase::Stream);
+                self.failed(now, class, server_wait, policy);
                 Effect {
                     charge,
                     class: Some(class),
-                    server_wait: None,
+                    server_wait,
                 }
             }
             (State::InFlight { .. }, Event::Cancelled) => {
@@ -259,19 +260,21 @@ impl Life {
                 }
             }
             (State::Streaming { usage, handed_on }, Event::Failed(failure)) => {
-                let class = match failure {
-                    Failure::InStream(error) => class_in_stream(error),
-                    Failure::NotSent | Failure::TimedOut | Failure::Lost => Class::Transient,
-                };
-                if handed_on {
-                    self.give_up(GiveUp::HandedOn(class));
+                let phase = if handed_on {
+                    Phase::HandedOn
                 } else {
-                    self.failed(now, class, None, policy);
+                    Phase::Stream
+                };
+                let (class, server_wait) = class_of_failure(failure, phase);
+                if phase.is_replay_safe() {
+                    self.failed(now, class, server_wait, policy);
+                } else {
+                    self.give_up(GiveUp::HandedOn(class));
                 }
                 Effect {
                     charge: usage.map_or(Charge::Forecast, Charge::Taken),
                     class: Some(class),
-                    server_wait: None,
+                    server_wait,
                 }
             }
             (State::Streaming { usage, .. }, Event::Cancelled) => {
@@ -350,6 +353,15 @@ impl Life {
 /// a thousand callers to one a millisecond, and costs little.
 const MOST_ABOVE: Duration = Duration::from_secs(1);
 
+/// What a server asks to wait: the longer of what head and body say, or else
+/// what the message does.
+fn asked_wait(hints: &ServerHints, error: &ErrorDetails<'_>) -> Option<Duration> {
+    hints
+        .retry_after
+        .max(error.delay)
+        .or_else(|| LimitMessage::read(error.message)?.delay)
+}
+
 /// What a refused request took. Servers refuse most before they do any work;
 /// after a fault inside the server nobody knows.
 const fn charge_of_refusal(status: u16) -> Charge {
@@ -359,6 +371,14 @@ const fn charge_of_refusal(status: u16) -> Charge {
     }
 }
 
-fn class_in_stream(error: &ErrorDetails<'_>) -> Class {
-    classify(200, *error, None, Phase::Stream)
+/// What a failure without a status means, and what the server asks to wait.
+fn class_of_failure(failure: &Failure<'_>, phase: Phase) -> (Class, Option<Duration>) {
+    match failure {
+        Failure::InStream(error) => {
+            let bare = ServerHints::NONE;
+            let class = classify(200, *error, &bare, phase);
+            (class, asked_wait(&bare, error))
+        }
+        Failure::NotSent | Failure::TimedOut | Failure::Lost => (Class::Transient, None),
+    }
 }

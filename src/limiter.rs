@@ -678,7 +678,7 @@ impl Limiter {
     ) {
         let young = permit.young.take();
         match class {
-            Class::Throttled => {
+            Class::Throttled(_) | Class::Concurrency | Class::Acceleration => {
                 if let Some(mark) = young {
                     self.slow_start.refused(now, mark);
                 }

@@ -1,6 +1,11 @@
 //! What kind of end an attempt came to.
 
-use crate::decision::{Class, ErrorDetails};
+use crate::{
+    decision::{Class, ErrorDetails},
+    hints::{Family, ServerHints},
+    retry::message::{LimitKind, LimitMessage},
+    units::Dimension,
+};
 
 /// Where in its life an answer was when it ended as it did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -8,123 +13,285 @@ use crate::decision::{Class, ErrorDetails};
 pub enum Phase {
     /// The head has just been read; its status speaks.
     Head,
-    /// Inside the body of a 200, where only the error's type can speak.
+    /// Inside the body of a 200, where only the error's own words can speak.
+    /// Nothing of the output was handed on yet.
     Stream,
+    /// As [`Stream`](Self::Stream), after part of the output was handed on to
+    /// where it cannot be taken back from.
+    HandedOn,
+}
+
+impl Phase {
+    /// Whether the request may be sent again if its [`Class`] says that this
+    /// helps: nobody would get an answer twice.
+    ///
+    /// ```
+    /// use sendwhen::Phase;
+    ///
+    /// assert!(Phase::Head.is_replay_safe() && Phase::Stream.is_replay_safe());
+    /// assert!(!Phase::HandedOn.is_replay_safe());
+    /// ```
+    pub const fn is_replay_safe(self) -> bool {
+        !matches!(self, Self::HandedOn)
+    }
 }
 
 /// Says what an attempt's end means, from the HTTP status, what the body says,
-/// `x-should-retry`, and where in the answer it happened.
+/// what the header fields say, and where in the answer it happened.
 ///
-/// The error's own words go before the status, because some servers refuse
-/// under a status of 200 and some call an overload a 500. Spend, credit and
-/// entitlement go before everything, because `x-should-retry: true` comes with
-/// those too.
+/// One table decides, row by row, the first that fits: spend, credit and
+/// entitlement, under whatever status they come; then the error's own words,
+/// because some servers refuse under a status of 200 and some call an overload
+/// a 500; then the status. `x-should-retry` goes before all but the first:
+/// `true` comes with refusals for spend and credit too, which no retry mends.
+/// `false` makes an error of the caller out of what it forbids to retry.
+///
+/// A rate limit is blamed on the one dimension of which the head shows nothing
+/// left; where it shows none, or several, on what the message names.
 ///
 /// ```
-/// use sendwhen::{Class, ErrorDetails, Phase, classify};
+/// use sendwhen::{Class, Dimension, ErrorDetails, Phase, ServerHints, classify};
 ///
-/// let none = ErrorDetails::NONE;
-/// assert_eq!(classify(200, none, None, Phase::Head), Class::Success);
-/// assert_eq!(classify(429, none, None, Phase::Head), Class::Throttled);
-/// assert_eq!(classify(529, none, None, Phase::Head), Class::Overloaded);
-/// assert_eq!(classify(400, none, None, Phase::Head), Class::CallerError);
+/// let (bare, said_nothing) = (ServerHints::NONE, ErrorDetails::NONE);
+/// let by_status = |status| classify(status, said_nothing, &bare, Phase::Head);
+/// assert_eq!(by_status(200), Class::Success);
+/// assert_eq!(by_status(429), Class::Throttled(None));
+/// assert_eq!(by_status(529), Class::Overloaded);
+/// assert_eq!(by_status(400), Class::CallerError);
 ///
-/// let spent = ErrorDetails::new("rate_limit_error").code("enforced_spend_limit_reached");
-/// assert_eq!(classify(429, spent, Some(true), Phase::Head), Class::Exhausted);
+/// let error = ErrorDetails::new("rate_limit_error");
+/// let input = error.message("This request would exceed your organization's rate limit of 30,000 input tokens per minute");
+/// assert_eq!(classify(429, input, &bare, Phase::Head), Class::Throttled(Some(Dimension::InputTokens)));
+///
+/// let spent = error.code("enforced_spend_limit_reached");
+/// assert_eq!(classify(429, spent, &bare, Phase::Head), Class::Exhausted);
 /// ```
-pub fn classify(
-    status: u16,
-    error: ErrorDetails<'_>,
-    should_retry: Option<bool>,
-    phase: Phase,
-) -> Class {
-    if let Some(class) = by_account(status, &error) {
+pub fn classify(status: u16, error: ErrorDetails<'_>, hints: &ServerHints, phase: Phase) -> Class {
+    let fine = phase != Phase::Head || matches!(status, 200..=399);
+    if phase == Phase::Head && fine && error.kind.is_empty() && error.code.is_empty() {
+        return Class::Success;
+    }
+    let end = End {
+        status: if fine { None } else { Some(status) },
+        error,
+        hints,
+    };
+    let found = RULES.iter().find(|rule| rule.fits(&end));
+    let class = found.map_or(CallerError, |rule| rule.class);
+    match hints.should_retry.filter(|_| phase == Phase::Head) {
+        Some(true) if class == CallerError => Transient,
+        Some(false) if class.is_retryable() => CallerError,
+        _ => refined(class, &end),
+    }
+}
+
+/// What the rows are held against.
+struct End<'a> {
+    /// `None` where it says nothing: see [`Status::Fine`].
+    status: Option<u16>,
+    error: ErrorDetails<'a>,
+    hints: &'a ServerHints,
+}
+
+/// One row: all that it names must fit.
+struct Rule {
+    status: Status,
+    /// `error.type`; "" is any.
+    kind: &'static str,
+    /// `error.code`; "" is any.
+    code: &'static str,
+    /// Words in `error.message`; after "=" all of it; "" is any.
+    message: &'static str,
+    hints: Hints,
+    class: Class,
+}
+
+/// The status that a row asks for.
+#[derive(Clone, Copy)]
+enum Status {
+    Any,
+    /// One of success, or that of an answer whose body has begun: it says
+    /// nothing.
+    Fine,
+    Is(u16),
+    /// From the first to the last.
+    In(u16, u16),
+}
+
+impl Status {
+    const fn fits(self, status: Option<u16>) -> bool {
+        match (self, status) {
+            (Self::Any, _) | (Self::Fine, None) => true,
+            (Self::Is(wanted), Some(status)) => status == wanted,
+            (Self::In(first, last), Some(status)) => first <= status && status <= last,
+            (Self::Fine, Some(_)) | (Self::Is(_) | Self::In(..), None) => false,
+        }
+    }
+}
+
+/// The header fields that a row asks for.
+#[derive(Clone, Copy)]
+enum Hints {
+    Any,
+    /// No wait and no meter.
+    Bare,
+    /// A wait, or a meter on which nothing is left.
+    Limited,
+}
+
+impl Hints {
+    fn fits(self, hints: &ServerHints) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Bare => hints.retry_after.is_none() && hints.meters.is_empty(),
+            Self::Limited => hints.retry_after.is_some() || spent(hints).next().is_some(),
+        }
+    }
+}
+
+const fn row(
+    status: Status,
+    kind: &'static str,
+    code: &'static str,
+    message: &'static str,
+    class: Class,
+) -> Rule {
+    Rule {
+        status,
+        kind,
+        code,
+        message,
+        hints: Hints::Any,
+        class,
+    }
+}
+
+impl Rule {
+    fn fits(&self, end: &End<'_>) -> bool {
+        let is_any_or = |wanted: &str, said: &str| wanted.is_empty() || wanted == said;
+        self.status.fits(end.status)
+            && is_any_or(self.kind, end.error.kind)
+            && is_any_or(self.code, end.error.code)
+            && match self.message.strip_prefix('=') {
+                Some(all) => end.error.message == all,
+                None => end.error.message.contains(self.message),
+            }
+            && self.hints.fits(end.hints)
+    }
+
+    const fn with(mut self, hints: Hints) -> Self {
+        self.hints = hints;
+        self
+    }
+}
+
+use Class::{CallerError, Exhausted, NotEntitled, Overloaded, Throttled, Transient};
+use Status::{Any, Fine, In, Is};
+
+const LIMITED: Class = Throttled(None);
+
+/// The table. The first row that fits decides; where none does, it is an error
+/// of the caller's.
+#[rustfmt::skip]
+const RULES: &[Rule] = &[
+    //  status         error.type               error.code                      error.message contains                   class
+
+    // Of the account: no wait mends these, whatever `x-should-retry` says.
+    row(Is(402),       "",                      "",                             "",                                      Exhausted),
+    row(Any,           "billing_error",         "",                             "",                                      Exhausted),
+    row(Any,           "insufficient_quota",    "",                             "",                                      Exhausted),
+    row(Any,           "",                      "enforced_spend_limit_reached", "",                                      Exhausted),
+    row(Any,           "",                      "contract_spend_limit_reached", "",                                      Exhausted),
+    row(Any,           "",                      "out_of_credits",               "",                                      Exhausted),
+    row(Any,           "",                      "org_spend_cap_reached",        "",                                      Exhausted),
+    row(Any,           "",                      "insufficient_quota",           "",                                      Exhausted),
+    row(Any,           "",                      "billing_hard_limit_reached",   "",                                      Exhausted),
+    row(Any,           "",                      "",  "You have reached your specified API usage limits",                 Exhausted),
+    row(Any,           "",                      "",  "You have reached your specified workspace API usage limits",       Exhausted),
+    row(Any,           "",                      "",  "credit balance is too low",                                        Exhausted),
+    row(Any,           "",                      "",  "Extra usage is required",                                          NotEntitled),
+    row(Any,           "",                      "",  "Usage credits are required",                                       NotEntitled),
+    // A gate that says nothing, where a throttled request is told something
+    // (anthropics/claude-code, issue 87420).
+    row(Is(429),       "rate_limit_error",      "",                             "=Error",                                NotEntitled).with(Hints::Bare),
+
+    // The error's own words.
+    row(Any,           "overloaded_error",      "",                             "",                                      Overloaded),
+    row(Any,           "api_error",             "",                             "Overloaded",                            Overloaded),
+    row(Any,           "UNAVAILABLE",           "",                             "",                                      Overloaded),
+    row(Any,           "rate_limit_error",      "",                             "",                                      LIMITED),
+    row(Any,           "rate_limit_exceeded",   "",                             "",                                      LIMITED),
+    row(Any,           "RESOURCE_EXHAUSTED",    "",                             "",                                      LIMITED),
+    row(Any,           "ThrottlingException",   "",                             "",                                      LIMITED),
+    row(Any,           "",                      "rate_limit_exceeded",          "",                                      LIMITED),
+    row(Any,           "api_error",             "",                             "",                                      Transient),
+    row(Any,           "timeout_error",         "",                             "",                                      Transient),
+    row(Any,           "conflict_error",        "",                             "",                                      Transient),
+    row(Any,           "server_error",          "",                             "",                                      Transient),
+    row(Any,           "ModelNotReadyException", "",                            "",                                      Transient),
+    row(Fine,          "invalid_request_error", "",                             "",                                      CallerError),
+    row(Fine,          "authentication_error",  "",                             "",                                      CallerError),
+    row(Fine,          "permission_error",      "",                             "",                                      CallerError),
+    row(Fine,          "not_found_error",       "",                             "",                                      CallerError),
+    row(Fine,          "request_too_large",     "",                             "",                                      CallerError),
+    // An error of which nothing is known, inside an answer.
+    row(Fine,          "",                      "",                             "",                                      Transient),
+
+    // The status. 408 and 409 are time-outs of locks; 403 is how GitHub refuses
+    // for a secondary limit.
+    row(Is(408),       "",                      "",                             "",                                      Transient),
+    row(Is(409),       "",                      "",                             "",                                      Transient),
+    row(Is(429),       "",                      "",                             "",                                      LIMITED),
+    row(Is(403),       "",                      "",                             "",                                      LIMITED).with(Hints::Limited),
+    row(Is(503),       "",                      "",                             "",                                      Overloaded),
+    row(Is(529),       "",                      "",                             "",                                      Overloaded),
+    row(In(500, 599),  "",                      "",                             "",                                      Transient),
+];
+
+/// Of a rate limit, which one.
+fn refined(class: Class, end: &End<'_>) -> Class {
+    if class != LIMITED {
         return class;
     }
-    let by_words = by_kind(error.kind, error.message);
-    if phase == Phase::Stream {
-        return by_words.unwrap_or(Class::Transient);
-    }
-    let by_status = by_status(status);
-    if by_status == Class::Success {
-        // A 200 is a success unless the caller read an error out of its body.
-        return match (error.kind, error.code) {
-            ("", "") => Class::Success,
-            (_, code) => by_words
-                .or_else(|| by_code(code))
-                .unwrap_or(Class::Transient),
-        };
-    }
-    let class = match by_words {
-        Some(class) if class.is_retryable() => class,
-        _ => by_status,
-    };
-    match should_retry {
-        Some(true) if !class.is_retryable() => Class::Transient,
-        Some(false) if class.is_retryable() => Class::CallerError,
-        _ => class,
+    let said = LimitMessage::read(end.error.message);
+    match said.map(|said| said.kind) {
+        Some(LimitKind::Concurrency) => Class::Concurrency,
+        Some(LimitKind::Acceleration) => Class::Acceleration,
+        Some(LimitKind::Rate) | None => {
+            let shown = only(spent(end.hints));
+            Throttled(shown.or_else(|| said?.dimension))
+        }
     }
 }
 
-fn by_status(status: u16) -> Class {
-    match status {
-        200..=399 => Class::Success,
-        429 => Class::Throttled,
-        503 | 529 => Class::Overloaded,
-        // The SDKs retry 408 and 409, which are lock time-outs.
-        408 | 409 | 500..=599 => Class::Transient,
-        _ => Class::CallerError,
-    }
+/// The dimensions of which `hints` show nothing left. The Claude API's sum of
+/// input and output, shown beside the two, is none of its own.
+fn spent(hints: &ServerHints) -> impl Iterator<Item = Dimension> {
+    let has = |family: Family, dimension| hints.meters.get(family, dimension).is_some();
+    hints
+        .meters
+        .iter()
+        .filter(|meter| meter.remaining.is_some_and(|left| left.shown <= 0))
+        .filter_map(|meter| Some((meter.family, meter.dimension()?)))
+        .filter(move |&(family, dimension)| {
+            dimension != Dimension::TotalTokens
+                || !(has(family, Dimension::InputTokens) || has(family, Dimension::OutputTokens))
+        })
+        .map(|(_, dimension)| dimension)
 }
 
-fn by_kind(kind: &str, message: &str) -> Option<Class> {
-    Some(match kind {
-        "overloaded_error" => Class::Overloaded,
-        // Seen under a status of 500.
-        "api_error" if message.starts_with("Overloaded") => Class::Overloaded,
-        "api_error" | "timeout_error" | "conflict_error" => Class::Transient,
-        "rate_limit_error" => Class::Throttled,
-        "invalid_request_error"
-        | "authentication_error"
-        | "permission_error"
-        | "not_found_error"
-        | "request_too_large" => Class::CallerError,
-        _ => return None,
-    })
-}
-
-fn by_code(code: &str) -> Option<Class> {
-    (code == "rate_limit_exceeded").then_some(Class::Throttled)
-}
-
-/// Refusals that no wait mends, under whatever status they come.
-fn by_account(status: u16, error: &ErrorDetails<'_>) -> Option<Class> {
-    const SPENT: [&str; 2] = [
-        "You have reached your specified API usage limits",
-        "You have reached your specified workspace API usage limits",
-    ];
-    const NOT_ENTITLED: [&str; 2] = ["Extra usage is required", "Usage credits are required"];
-    let begins = |starts: &[&str]| starts.iter().any(|start| error.message.starts_with(start));
-
-    let spent = status == 402
-        || error.kind == "billing_error"
-        || matches!(
-            error.code,
-            "enforced_spend_limit_reached"
-                | "out_of_credits"
-                | "org_spend_cap_reached"
-                | "insufficient_quota"
-        )
-        || begins(&SPENT);
-    if spent {
-        return Some(Class::Exhausted);
-    }
-    begins(&NOT_ENTITLED).then_some(Class::NotEntitled)
+/// The one that all are, if there is any.
+fn only(mut dimensions: impl Iterator<Item = Dimension>) -> Option<Dimension> {
+    let first = dimensions.next()?;
+    dimensions.all(|next| next == first).then_some(first)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hints::Meter;
+    use Phase::{HandedOn, Head, Stream};
+    use core::time::Duration;
 
     /// Status, type, code, message, `x-should-retry`, phase, class.
     type Row = (
@@ -137,119 +304,53 @@ mod tests {
         Class,
     );
 
-    use Class::{CallerError, Exhausted, NotEntitled, Overloaded, Success, Throttled, Transient};
-    use Phase::{Head, Stream};
+    const ACCELERATION: &str = "This request would exceed your organization's maximum usage increase rate for input tokens per minute.";
 
+    #[rustfmt::skip]
     const ROWS: &[Row] = &[
-        (200, "", "", "", None, Head, Success),
-        (204, "", "", "", None, Head, Success),
-        (
-            400,
-            "invalid_request_error",
-            "",
-            "max_tokens: too large",
-            Some(false),
-            Head,
-            CallerError,
-        ),
-        (
-            400,
-            "invalid_request_error",
-            "",
-            "You have reached your specified API usage limits. You will regain access on 2026-09-01",
-            None,
-            Head,
-            Exhausted,
-        ),
+        (200, "", "", "", None, Head, Class::Success),
+        (204, "", "", "", None, Head, Class::Success),
+        (400, "invalid_request_error", "", "max_tokens: too large", Some(false), Head, CallerError),
+        (400, "invalid_request_error", "", "You have reached your specified API usage limits. You will regain access on 2026-09-01", None, Head, Exhausted),
+        (400, "invalid_request_error", "", "You have reached your specified workspace API usage limits.", None, Head, Exhausted),
         (401, "authentication_error", "", "", None, Head, CallerError),
         (402, "", "", "", None, Head, Exhausted),
+        (402, "billing_error", "", "", Some(true), Head, Exhausted),
         (403, "permission_error", "", "", None, Head, CallerError),
         (404, "not_found_error", "", "", None, Head, CallerError),
         (408, "", "", "", None, Head, Transient),
         (409, "conflict_error", "", "", None, Head, Transient),
         (413, "", "", "", None, Head, CallerError),
-        (429, "", "", "", None, Head, Throttled),
-        (429, "rate_limit_error", "", "", Some(true), Head, Throttled),
-        (
-            429,
-            "rate_limit_error",
-            "",
-            "",
-            Some(false),
-            Head,
-            CallerError,
-        ),
-        (
-            429,
-            "rate_limit_error",
-            "enforced_spend_limit_reached",
-            "",
-            Some(true),
-            Head,
-            Exhausted,
-        ),
-        (
-            429,
-            "rate_limit_error",
-            "out_of_credits",
-            "",
-            Some(true),
-            Head,
-            Exhausted,
-        ),
-        (
-            429,
-            "rate_limit_error",
-            "",
-            "Extra usage is required for long context requests.",
-            None,
-            Head,
-            NotEntitled,
-        ),
-        (
-            500,
-            "api_error",
-            "",
-            "Internal server error",
-            None,
-            Head,
-            Transient,
-        ),
+        (413, "request_too_large", "", "", None, Head, CallerError),
+        (429, "", "", "", None, Head, Throttled(None)),
+        (429, "rate_limit_error", "", "", Some(true), Head, Throttled(None)),
+        (429, "rate_limit_error", "", "", Some(false), Head, CallerError),
+        (429, "rate_limit_error", "enforced_spend_limit_reached", "", Some(true), Head, Exhausted),
+        (429, "rate_limit_error", "out_of_credits", "", Some(true), Head, Exhausted),
+        (429, "rate_limit_error", "", "Extra usage is required for long context requests.", None, Head, NotEntitled),
+        (429, "rate_limit_error", "", "Usage credits are required for long context requests.", Some(true), Head, NotEntitled),
+        (429, "rate_limit_error", "", "Error", None, Head, NotEntitled),
+        (429, "rate_limit_error", "", "Rate limited", None, Head, Throttled(None)),
+        (429, "rate_limit_error", "", "Number of concurrent connections has exceeded your rate limit.", None, Head, Class::Concurrency),
+        (429, "rate_limit_error", "", ACCELERATION, None, Head, Class::Acceleration),
+        (429, "rate_limit_error", "", "This request would exceed your organization\u{2019}s rate limit of 8,000 output tokens per minute.", None, Head, Throttled(Some(Dimension::OutputTokens))),
+        (429, "insufficient_quota", "insufficient_quota", "", None, Head, Exhausted),
+        (429, "RESOURCE_EXHAUSTED", "", "", None, Head, Throttled(None)),
+        (500, "api_error", "", "Internal server error", None, Head, Transient),
         (500, "api_error", "", "Overloaded", None, Head, Overloaded),
         (502, "", "", "", None, Head, Transient),
         (503, "", "", "", None, Head, Overloaded),
         (504, "timeout_error", "", "", None, Head, Transient),
-        (
-            529,
-            "overloaded_error",
-            "",
-            "Overloaded",
-            Some(true),
-            Head,
-            Overloaded,
-        ),
+        (529, "overloaded_error", "", "Overloaded", Some(true), Head, Overloaded),
         (529, "", "", "", None, Head, Overloaded),
         (418, "", "", "", Some(true), Head, Transient),
         (500, "", "", "", Some(false), Head, CallerError),
-        (200, "", "rate_limit_exceeded", "", None, Head, Throttled),
-        (
-            200,
-            "overloaded_error",
-            "",
-            "Overloaded",
-            None,
-            Stream,
-            Overloaded,
-        ),
-        (
-            200,
-            "invalid_request_error",
-            "",
-            "",
-            None,
-            Stream,
-            CallerError,
-        ),
+        (200, "", "rate_limit_exceeded", "", None, Head, Throttled(None)),
+        (200, "overloaded_error", "", "Overloaded", None, Stream, Overloaded),
+        (200, "overloaded_error", "", "Overloaded", None, HandedOn, Overloaded),
+        (200, "rate_limit_error", "", ACCELERATION, None, Stream, Class::Acceleration),
+        (200, "", "rate_limit_exceeded", "", None, Stream, Throttled(None)),
+        (200, "invalid_request_error", "", "", Some(true), Stream, CallerError),
         (200, "", "", "", None, Stream, Transient),
         (999, "", "", "", None, Head, CallerError),
         (0, "", "", "", None, Head, CallerError),
@@ -259,10 +360,131 @@ mod tests {
     fn each_row_of_the_table_is_classified_so() {
         for &(status, kind, code, message, should_retry, phase, class) in ROWS {
             let error = ErrorDetails::new(kind).code(code).message(message);
+            let mut hints = ServerHints::NONE;
+            hints.should_retry = should_retry;
             assert_eq!(
-                classify(status, error, should_retry, phase),
+                classify(status, error, &hints, phase),
                 class,
                 "{status} {kind} {code} {message} {should_retry:?} {phase:?}"
+            );
+        }
+    }
+
+    const fn meter(dimension: Dimension, left: i64) -> Meter {
+        Meter::new(Family::Standard, dimension)
+            .limit(1_000)
+            .remaining(left, 0)
+    }
+
+    #[test]
+    fn the_head_is_asked_which_limit_it_was_before_the_message() {
+        let error = ErrorDetails::new("rate_limit_error")
+            .message("rate limit of 30,000 input tokens per minute");
+        let with = |meters: &[Meter]| {
+            let hints = meters
+                .iter()
+                .fold(ServerHints::NONE, |hints, &meter| hints.with_meter(meter));
+            classify(429, error, &hints, Head)
+        };
+        let (input, output) = (Dimension::InputTokens, Dimension::OutputTokens);
+        assert_eq!(with(&[meter(output, 0)]), Throttled(Some(output)));
+        assert_eq!(
+            with(&[meter(output, -5), meter(input, 3)]),
+            Throttled(Some(output))
+        );
+        // Two are spent: the message tells which.
+        assert_eq!(
+            with(&[meter(output, 0), meter(Dimension::Requests, 0)]),
+            Throttled(Some(input))
+        );
+        // The sum beside the two says nothing.
+        let sum = meter(Dimension::TotalTokens, 0);
+        assert_eq!(
+            with(&[sum, meter(output, 0), meter(input, 9)]),
+            Throttled(Some(output))
+        );
+        assert_eq!(with(&[sum]), Throttled(Some(Dimension::TotalTokens)));
+    }
+
+    #[test]
+    fn a_403_with_a_wait_or_nothing_left_is_a_limit() {
+        let none = ErrorDetails::NONE;
+        let waits = ServerHints::NONE.with_retry_after(Duration::from_secs(60));
+        assert_eq!(classify(403, none, &waits, Head), Throttled(None));
+        let spent = ServerHints::NONE.with_meter(meter(Dimension::Requests, 0));
+        assert_eq!(
+            classify(403, none, &spent, Head),
+            Throttled(Some(Dimension::Requests))
+        );
+        let left = ServerHints::NONE.with_meter(meter(Dimension::Requests, 14));
+        assert_eq!(classify(403, none, &left, Head), CallerError);
+    }
+
+    #[test]
+    fn a_gate_that_says_anything_more_is_a_limit() {
+        let error = ErrorDetails::new("rate_limit_error").message("Error");
+        let waits = ServerHints::NONE.with_retry_after(Duration::from_secs(4));
+        assert_eq!(classify(429, error, &waits, Head), Throttled(None));
+    }
+
+    /// A row that can never be reached is a mistake in the order.
+    #[test]
+    fn no_row_is_hidden_by_one_before_it() {
+        for (place, rule) in RULES.iter().enumerate() {
+            let mut hints = ServerHints::NONE;
+            if matches!(rule.hints, Hints::Limited) {
+                hints = hints.with_retry_after(Duration::from_secs(1));
+            }
+            let status = match rule.status {
+                Is(status) => Some(status),
+                In(_, last) => Some(last),
+                Any => Some(418),
+                Fine => None,
+            };
+            let message = rule.message.strip_prefix('=').unwrap_or(rule.message);
+            let error = ErrorDetails::new(rule.kind)
+                .code(rule.code)
+                .message(message);
+            let end = End {
+                status,
+                error,
+                hints: &hints,
+            };
+            let first = RULES.iter().position(|rule| rule.fits(&end));
+            assert_eq!(
+                first,
+                Some(place),
+                "{} {} {}",
+                rule.kind,
+                rule.code,
+                rule.message
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(10_000))]
+
+        /// Of the account's own refusals none is ever retried, and a replay
+        /// that is unsafe changes no class.
+        #[test]
+        fn nothing_makes_a_spent_account_retry(
+            status: u16, should_retry: Option<bool>, row in 0..RULES.len(), kind in "[a-z_]{0,12}",
+        ) {
+            let rule = &RULES[row];
+            let error = ErrorDetails::new(if rule.kind.is_empty() { &kind } else { rule.kind })
+                .code(rule.code)
+                .message(rule.message);
+            let mut hints = ServerHints::NONE;
+            hints.should_retry = should_retry;
+            let status = if let Is(status) = rule.status { status } else { status };
+            let class = classify(status, error, &hints, Head);
+            if matches!(rule.class, Exhausted) {
+                proptest::prop_assert!(!class.is_retryable());
+            }
+            proptest::prop_assert_eq!(
+                classify(status, error, &hints, Stream),
+                classify(status, error, &hints, HandedOn)
             );
         }
     }

@@ -6,8 +6,10 @@
 
 mod backoff;
 mod classify;
+mod message;
 mod policy;
 
 pub use backoff::{Backoff, Jitter};
 pub use classify::{Phase, classify};
+pub use message::{LimitKind, LimitMessage};
 pub use policy::RetryPolicy;
