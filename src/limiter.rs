@@ -683,7 +683,7 @@ impl Limiter {
                     self.slow_start.refused(now, mark);
                 }
                 if let Some(wait) = told.wait {
-                    self.throttled(now, permit, wait, told.hints);
+                    self.throttled(now, permit, class, wait, told.hints);
                 }
             }
             Class::Success => {
@@ -804,6 +804,7 @@ impl Limiter {
         &mut self,
         now: Instant,
         permit: &Permit,
+        class: Class,
         wait: Duration,
         hints: Option<&ServerHints>,
     ) {
@@ -828,6 +829,16 @@ impl Limiter {
                 // may is not.
                 self.output.blame_reservation();
                 self.blame(now, Dimension::OutputTokens, permit, wait);
+                blamed = true;
+            }
+        }
+        if let Class::Throttled(Some(named)) = class {
+            // The head shows none short of it, or nothing; its words do.
+            if !blamed
+                && permit.cost.get(named) > 0
+                && self.ledger(named).is_some_and(|l| l.limit() > 0)
+            {
+                self.blame(now, named, permit, wait);
                 blamed = true;
             }
         }

@@ -44,6 +44,29 @@ fn a_429_on_input_while_requests_are_full() {
 }
 
 #[test]
+fn a_429_whose_words_alone_name_the_limit() {
+    tell(
+        "
+        limit requests 6000/min burst 100
+        limit input 30000/min burst 30000
+        window 10
+        request a in=7000  out=10
+        request b in=7000  out=10
+        request c in=1     out=10
+        0s    a submitted                                                             -> send 1
+        0s    a 429 retry-after=16 says=rate_limit_of_30,000_input_tokens_per_minute  -> wait 16s..17s retry-after
+        # Who wants little waits for little.
+        1s    b submitted                                                             -> wait 16s input tokens
+        1s    c submitted                                                             -> wait 2.002s input tokens
+        3s    c woken                                                                 -> send 1
+        # Of a limit that is not known no level can be blamed: the pool stops.
+        3s    c 429 retry-after=16 says=rate_limit_of_8,000_output_tokens_per_minute  -> wait 19s..20s retry-after
+        3s    d submitted                                                             -> wait 19s a pause
+        ",
+    );
+}
+
+#[test]
 fn a_529_three_times_then_200() {
     tell(
         "

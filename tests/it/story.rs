@@ -99,6 +99,8 @@ impl Stage {
             .entry(who.to_owned())
             .or_insert_with(|| limiter.call(wanted));
         let hints = hints(words);
+        // `says=30,000_input_tokens`: words of a message, blanks as underscores.
+        let message = value(words, "says=").unwrap_or_default().replace('_', " ");
         let mut tell = |event| call.handle(limiter, now, event);
         let error = |kind| ErrorDetails::new(kind);
         match words[0] {
@@ -118,9 +120,7 @@ impl Stage {
             status => tell(Event::Responded {
                 status: status.parse().unwrap(),
                 hints: &hints,
-                error: value(words, "code=").map_or(ErrorDetails::NONE, |code| {
-                    ErrorDetails::new("rate_limit_error").code(code)
-                }),
+                error: refusal(words, &message),
             }),
         }
     }
@@ -193,6 +193,15 @@ fn request(words: &[&str]) -> Request {
     match value(words, "by=") {
         Some(at) => request.start_by(time(at)),
         None => request,
+    }
+}
+
+fn refusal<'a>(words: &[&'a str], message: &'a str) -> ErrorDetails<'a> {
+    match value(words, "code=") {
+        None if message.is_empty() => ErrorDetails::NONE,
+        code => ErrorDetails::new("rate_limit_error")
+            .code(code.unwrap_or_default())
+            .message(message),
     }
 }
 
