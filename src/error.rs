@@ -37,4 +37,10 @@ pub enum ConfigError {
     /// A backoff whose cap lies below its base.
     #[error("the cap of a backoff must not lie below its base")]
     CapBelowBase,
+    /// A list of delays without any.
+    #[error("a list of delays must have at least one")]
+    NoDelays,
+    /// A factor by which delays would shrink.
+    #[error("the factor of a backoff must be at least 1000 thousandths, or its delays shrink")]
+    FactorBelowOne,
 }

@@ -40,6 +40,8 @@ pub(crate) struct Life {
     begun: Option<Instant>,
     /// The latest start.
     deadline: Option<Instant>,
+    /// The last wait before a retry.
+    previous: Duration,
     rng: Rng,
 }
 
@@ -111,6 +113,7 @@ impl Life {
             attempts: 0,
             begun: None,
             deadline: None,
+            previous: Duration::ZERO,
             rng: Rng::new(seed),
         }
     }
@@ -318,7 +321,9 @@ impl Life {
                 class,
             });
         }
-        let backoff = policy.schedule().draw(self.attempts, &mut self.rng);
+        let backoff = policy
+            .schedule()
+            .draw(self.attempts, self.previous, &mut self.rng);
         let asked = match server_wait {
             Some(wait) if policy.max_wait().is_some_and(|most| wait > most) => {
                 return Err(GiveUp::WaitTooLong(wait));
@@ -345,6 +350,7 @@ impl Life {
                 cause,
             });
         }
+        self.previous = delay;
         Ok(Wait { until, cause })
     }
 }

@@ -10,13 +10,21 @@ use crate::time::nanos;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Rng(u64);
 
+/// The odd number next to 2^64 over the golden ratio.
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
 impl Rng {
     pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
+    /// The state `count` numbers later.
+    pub(crate) const fn skip(self, count: u64) -> Self {
+        Self(self.0.wrapping_add(GAMMA.wrapping_mul(count)))
+    }
+
     pub(crate) const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0 = self.0.wrapping_add(GAMMA);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -49,6 +57,7 @@ mod tests {
         // in C gives them.
         let mut rng = Rng::new(1_234_567);
         assert_eq!(rng.next(), 6_457_827_717_110_365_317);
+        assert_eq!(Rng::new(1_234_567).skip(1), rng);
         assert_eq!(rng.next(), 3_203_168_211_198_807_973);
     }
 

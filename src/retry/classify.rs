@@ -463,7 +463,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(10_000))]
+        #![proptest_config(crate::retry::ten_thousand_cases())]
 
         /// Of the account's own refusals none is ever retried, and a replay
         /// that is unsafe changes no class.

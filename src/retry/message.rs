@@ -547,6 +547,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(crate::retry::ten_thousand_cases())]
+
         /// Any words, cut anywhere, are read without a panic.
         #[test]
         fn any_message_is_read(row in 0..ROWS.len(), cut in 0..400_usize, tail in ".{0,40}") {

@@ -4,12 +4,24 @@
 //! In comes how often an attempt failed and how; out goes a span or a
 //! [`Class`](crate::Class). Nothing here knows a limit or a pool.
 
-mod backoff;
 mod classify;
+mod jitter;
 mod message;
 mod policy;
+mod schedule;
 
-pub use backoff::{Backoff, Jitter};
 pub use classify::{Phase, classify};
+pub use jitter::Jitter;
 pub use message::{LimitKind, LimitMessage};
 pub use policy::RetryPolicy;
+pub use schedule::{Backoff, Delays};
+
+/// For properties: ten thousand cases, or more where `PROPTEST_CASES` says so.
+#[cfg(test)]
+fn ten_thousand_cases() -> proptest::prelude::ProptestConfig {
+    let default = proptest::prelude::ProptestConfig::default();
+    proptest::prelude::ProptestConfig {
+        cases: default.cases.max(10_000),
+        ..default
+    }
+}

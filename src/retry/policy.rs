@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::backoff::Backoff;
+use super::schedule::Backoff;
 use crate::error::ConfigError;
 
 /// When to stop retrying, and how long to wait between attempts.
@@ -25,7 +25,7 @@ use crate::error::ConfigError;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RetryPolicy {
     attempts: u32,
-    backoff: Backoff,
+    backoff: Backoff<'static>,
     total: Option<Duration>,
     longest_wait: Option<Duration>,
 }
@@ -56,7 +56,7 @@ impl RetryPolicy {
 
     /// Sets the delays between attempts.
     #[must_use]
-    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+    pub const fn backoff(mut self, backoff: Backoff<'static>) -> Self {
         self.backoff = backoff;
         self
     }
@@ -80,7 +80,7 @@ impl RetryPolicy {
         self.attempts
     }
 
-    pub(crate) const fn schedule(&self) -> &Backoff {
+    pub(crate) const fn schedule(&self) -> &Backoff<'static> {
         &self.backoff
     }
 
