@@ -133,7 +133,9 @@ pub use limit::{Charge, InFlight, Pause, Refusal, Slot, TokenBucket};
 pub use limiter::{Limiter, Permit};
 pub use pools::Pools;
 pub use request::{Profile, Request, Usage};
-pub use retry::{Backoff, Delays, Jitter, LimitKind, LimitMessage, Phase, RetryPolicy, classify};
+pub use retry::{
+    Backoff, Delays, Jitter, LimitKind, LimitMessage, Phase, RetryPolicy, Sdk, classify,
+};
 #[cfg(feature = "std")]
 pub use time::OutOfRange;
 pub use time::{Instant, UnixTime};

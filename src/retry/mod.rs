@@ -9,12 +9,14 @@ mod jitter;
 mod message;
 mod policy;
 mod schedule;
+mod sdk;
 
 pub use classify::{Phase, classify};
 pub use jitter::Jitter;
 pub use message::{LimitKind, LimitMessage};
 pub use policy::RetryPolicy;
 pub use schedule::{Backoff, Delays};
+pub use sdk::Sdk;
 
 /// For properties: ten thousand cases, or more where `PROPTEST_CASES` says so.
 #[cfg(test)]

@@ -201,6 +201,19 @@ impl<'a> Backoff<'a> {
         })
     }
 
+    /// Half a second times `retries` squared, cut at 8 s after jitter.
+    pub(crate) const fn half_second_squares(retries: u32) -> Self {
+        let half = Self::SDK.base;
+        let squared = (retries as u64).saturating_mul(retries as u64);
+        Self {
+            curve: Curve::Linear { step: 0 },
+            base: half.saturating_mul(squared),
+            cap: u64::MAX,
+            longest: Self::SDK.cap,
+            jitter: Jitter::None,
+        }
+    }
+
     const fn new(curve: Curve<'a>, base: Duration, cap: Duration) -> Result<Self, ConfigError> {
         if base.is_zero() {
             return Err(ConfigError::ZeroBase);
