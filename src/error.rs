@@ -43,4 +43,15 @@ pub enum ConfigError {
     /// A factor by which delays would shrink.
     #[error("the factor of a backoff must be at least 1000 thousandths, or its delays shrink")]
     FactorBelowOne,
+    /// A retry budget that never grants.
+    #[error("a retry budget must grant something; allow one attempt where no retry is meant")]
+    ZeroBudget,
+    /// A breaker that opens at nothing, or for no time.
+    #[error("a breaker must open after at least one failure, and for longer than 0")]
+    BreakerAlwaysOpen,
+    /// A throttle that refuses what the server accepts.
+    #[error(
+        "the factor of a client-side throttle must be at least 1000 thousandths, and its span longer than 0"
+    )]
+    ThrottleTooStrict,
 }

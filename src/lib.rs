@@ -134,7 +134,9 @@ pub use limiter::{Limiter, Permit};
 pub use pools::Pools;
 pub use request::{Profile, Request, Usage};
 pub use retry::{
-    Backoff, Delays, Jitter, LimitKind, LimitMessage, Phase, RetryPolicy, Sdk, classify,
+    ActiveBudget, Backoff, Breaker, Budget, ClientThrottle, CubicRate, Delays, HalfBudget, Jitter,
+    LimitKind, LimitMessage, Phase, RatioBudget, RetryGrant, RetryPolicy, Sdk, TokenBudget,
+    classify,
 };
 #[cfg(feature = "std")]
 pub use time::OutOfRange;

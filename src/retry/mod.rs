@@ -4,19 +4,28 @@
 //! In comes how often an attempt failed and how; out goes a span or a
 //! [`Class`](crate::Class). Nothing here knows a limit or a pool.
 
+mod breaker;
+mod budget;
 mod classify;
+mod cubic;
 mod jitter;
 mod message;
 mod policy;
 mod schedule;
 mod sdk;
+mod throttle;
+mod window;
 
+pub use breaker::Breaker;
+pub use budget::{ActiveBudget, Budget, HalfBudget, RatioBudget, RetryGrant, TokenBudget};
 pub use classify::{Phase, classify};
+pub use cubic::CubicRate;
 pub use jitter::Jitter;
 pub use message::{LimitKind, LimitMessage};
 pub use policy::RetryPolicy;
 pub use schedule::{Backoff, Delays};
 pub use sdk::Sdk;
+pub use throttle::ClientThrottle;
 
 /// For properties: ten thousand cases, or more where `PROPTEST_CASES` says so.
 #[cfg(test)]
