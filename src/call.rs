@@ -154,6 +154,8 @@ impl Call {
             };
             pools.report(now, &mut self.permits, class, told);
         }
+        let active = pools.active(now);
+        self.life.settle_budget(now, &effect, active, pools.guard());
         let actual = match effect.charge {
             Charge::Keep => return,
             Charge::Nothing => Some(Cost::ZERO),
@@ -179,7 +181,30 @@ impl Call {
         }
     }
 
+    /// What client-side throttling says, where the pools would let it pass.
+    fn ask_here<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant) -> Option<Decision> {
+        if !pools.guard().throttles() || pools.peek_request(now, &self.request).is_err() {
+            return None;
+        }
+        let policy = *pools.policy();
+        if !self.life.is_refused_here(now, pools.guard(), &policy) {
+            return None;
+        }
+        Some(match self.life.standing(now) {
+            Standing::GiveUp(why) => Decision::GiveUp(why),
+            Standing::Hold(wait) => Decision::Wait(wait),
+            // Full jitter may draw nothing; a wait is always in the future.
+            Standing::Ask | Standing::Sent(_) | Standing::Deliver => Decision::Wait(Wait {
+                until: Instant::from_nanos(now.as_nanos().saturating_add(1)),
+                cause: Cause::Backoff,
+            }),
+        })
+    }
+
     fn ask<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant) -> Decision {
+        if let Some(wait) = self.ask_here(pools, now) {
+            return wait;
+        }
         let deadline = self.life.deadline();
         let denied = if deadline.is_some_and(|latest| now > latest) {
             // Too late even if the pools would let it pass.
@@ -188,6 +213,9 @@ impl Call {
             match pools.acquire_request(now, &self.request, &mut self.permits) {
                 Ok(()) => {
                     self.life.sent(now);
+                    if self.life.attempts() == 1 {
+                        pools.guard().first_sent(now);
+                    }
                     return Decision::Send(Attempt {
                         number: self.life.attempts(),
                     });

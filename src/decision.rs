@@ -193,6 +193,10 @@ pub enum Cause {
     RetryAfter,
     /// This call's own backoff after a failure.
     Backoff,
+    /// The breaker is open, or waits for its probe.
+    Breaker,
+    /// The rate that refusals taught.
+    SendRate,
     /// It was sent; the answer is not there yet.
     Response,
 }
@@ -204,7 +208,12 @@ impl Cause {
     pub const fn is_shared(self) -> bool {
         matches!(
             self,
-            Self::Limit(_) | Self::InFlight | Self::Confirmation | Self::Pause
+            Self::Limit(_)
+                | Self::InFlight
+                | Self::Confirmation
+                | Self::Pause
+                | Self::Breaker
+                | Self::SendRate
         )
     }
 }
@@ -218,6 +227,8 @@ impl fmt::Display for Cause {
             Self::Pause => "a pause that the server asked for",
             Self::RetryAfter => "the server's retry-after",
             Self::Backoff => "backoff",
+            Self::Breaker => "the breaker, which failures opened",
+            Self::SendRate => "the rate that refusals taught",
             Self::Response => "the response",
         }
         .fmt(f)

@@ -54,4 +54,7 @@ pub enum ConfigError {
         "the factor of a client-side throttle must be at least 1000 thousandths, and its span longer than 0"
     )]
     ThrottleTooStrict,
+    /// A rule for failures that are never retried.
+    #[error("failures of this class are never retried: a retry does not mend them")]
+    NeverRetried,
 }

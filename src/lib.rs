@@ -134,9 +134,9 @@ pub use limiter::{Limiter, Permit};
 pub use pools::Pools;
 pub use request::{Profile, Request, Usage};
 pub use retry::{
-    ActiveBudget, Backoff, Breaker, Budget, ClientThrottle, CubicRate, Delays, HalfBudget, Jitter,
-    LimitKind, LimitMessage, Phase, RatioBudget, RetryGrant, RetryPolicy, Sdk, TokenBudget,
-    classify,
+    ActiveBudget, Backoff, Breaker, Budget, ClassRule, ClientThrottle, CubicRate, Delays,
+    HalfBudget, Jitter, LimitKind, LimitMessage, Phase, PolicyDelays, RatioBudget, RetryGrant,
+    RetryPolicy, Sdk, ServerWait, TokenBudget, classify,
 };
 #[cfg(feature = "std")]
 pub use time::OutOfRange;

@@ -21,10 +21,10 @@
 use core::time::Duration;
 
 use crate::{
-    decision::{Cause, Class, ErrorDetails, Event, Failure, GiveUp, Wait},
+    decision::{Class, ErrorDetails, Event, Failure, GiveUp, Wait},
     hints::ServerHints,
     request::Usage,
-    retry::{LimitMessage, Phase, RetryPolicy, classify},
+    retry::{Failed, Guard, LimitMessage, Phase, RETRIED, Receipt, RetryPolicy, classify, place},
     rng::Rng,
     time::Instant,
 };
@@ -42,6 +42,12 @@ pub(crate) struct Life {
     deadline: Option<Instant>,
     /// The last wait before a retry.
     previous: Duration,
+    /// Failures since the schedule last started over.
+    step: u32,
+    /// Retries so far, by class.
+    retries: [u32; RETRIED],
+    /// What it took of the pool's retry budget.
+    receipt: Receipt,
     rng: Rng,
 }
 
@@ -114,6 +120,9 @@ impl Life {
             begun: None,
             deadline: None,
             previous: Duration::ZERO,
+            step: 0,
+            retries: [0; RETRIED],
+            receipt: Receipt::NONE,
             rng: Rng::new(seed),
         }
     }
@@ -291,6 +300,43 @@ impl Life {
         }
     }
 
+    /// Settles with the pool's retry budget what `effect` means to it; gives up
+    /// where a retry is due and the budget has none. `active` are under way.
+    pub(crate) fn settle_budget(
+        &mut self,
+        now: Instant,
+        effect: &Effect,
+        active: u32,
+        guard: &mut Guard,
+    ) {
+        if let Some(class) = effect.class {
+            guard.settle(&mut self.receipt, class);
+            let due = matches!(self.state, State::Queued { .. });
+            if due && !guard.try_retry(now, class, active, &mut self.receipt) {
+                self.give_up(GiveUp::BudgetSpent(class));
+            }
+        }
+        if matches!(self.state, State::GivenUp(_)) {
+            guard.release(&mut self.receipt);
+        }
+    }
+
+    /// Whether client-side throttling refuses it at `now`, when it might be
+    /// sent. That counts as an attempt, which met an overload.
+    pub(crate) fn is_refused_here(
+        &mut self,
+        now: Instant,
+        guard: &mut Guard,
+        policy: &RetryPolicy,
+    ) -> bool {
+        let refused = guard.refuses(now, &mut self.rng);
+        if refused {
+            self.attempts = self.attempts.saturating_add(1);
+            self.failed(now, Class::Overloaded, None, policy);
+        }
+        refused
+    }
+
     /// An attempt failed: queues the next one, or gives up.
     fn failed(
         &mut self,
@@ -312,33 +358,21 @@ impl Life {
         server_wait: Option<Duration>,
         policy: &RetryPolicy,
     ) -> Result<Wait, GiveUp> {
-        if !class.is_retryable() {
-            return Err(GiveUp::NotRetryable(class));
-        }
-        if self.attempts >= policy.max_attempts() {
-            return Err(GiveUp::AttemptsSpent {
-                attempts: self.attempts,
-                class,
-            });
-        }
-        let backoff = policy
-            .schedule()
-            .draw(self.attempts, self.previous, &mut self.rng);
-        let asked = match server_wait {
-            Some(wait) if policy.max_wait().is_some_and(|most| wait > most) => {
-                return Err(GiveUp::WaitTooLong(wait));
-            }
-            Some(wait) => {
-                let most_above = wait.checked_div(4).unwrap_or_default().min(MOST_ABOVE);
-                wait.saturating_add(self.rng.span_up_to(most_above))
-            }
-            None => Duration::ZERO,
+        self.step = self.step.saturating_add(1);
+        let mut none = 0;
+        let of_class = place(class)
+            .and_then(|place| self.retries.get_mut(place))
+            .unwrap_or(&mut none);
+        let failed = Failed {
+            class,
+            attempts: self.attempts,
+            step: self.step,
+            of_class: *of_class,
+            previous: self.previous,
+            asked: server_wait,
         };
-        let (delay, cause) = if asked >= backoff {
-            (asked, Cause::RetryAfter)
-        } else {
-            (backoff, Cause::Backoff)
-        };
+        let (delay, cause) = policy.wait_after(&failed, &mut self.rng)?;
+        *of_class = of_class.saturating_add(1);
         let until = now.saturating_add(delay);
         let spent = until.saturating_duration_since(self.begun.unwrap_or(now));
         if policy.max_total().is_some_and(|most| spent > most) {
@@ -351,13 +385,12 @@ impl Life {
             });
         }
         self.previous = delay;
+        if server_wait.is_some() && policy.starts_over() {
+            self.step = 0;
+        }
         Ok(Wait { until, cause })
     }
 }
-
-/// What is added at most to a wait that the server asked for. A second spreads
-/// a thousand callers to one a millisecond, and costs little.
-const MOST_ABOVE: Duration = Duration::from_secs(1);
 
 /// What a server asks to wait: the longer of what head and body say, or else
 /// what the message does.

@@ -16,7 +16,7 @@ use crate::{
     limit::{Flights, Pause, Refusal},
     pools::Told,
     request::{Profile, Request, Usage},
-    retry::RetryPolicy,
+    retry::{Guard, RetryPolicy},
     rng::Rng,
     time::{Instant, nanos},
     units::{Cost, Dimension, Rate},
@@ -55,6 +55,8 @@ use crate::{
 pub struct Limiter {
     clock: Clock,
     policy: RetryPolicy,
+    /// What calls share of the policy.
+    guard: Guard,
     rng: Rng,
     /// Whose meters are this pool's.
     family: Family,
@@ -149,6 +151,7 @@ impl Limiter {
         Self {
             clock: Clock::new(),
             policy: RetryPolicy::new(),
+            guard: Guard::of(&RetryPolicy::new()),
             rng: Rng::new(seed),
             family: Family::Standard,
             learns: true,
@@ -269,6 +272,7 @@ impl Limiter {
     #[must_use]
     pub const fn retry(mut self, policy: RetryPolicy) -> Self {
         self.policy = policy;
+        self.guard = Guard::of(&self.policy);
         self
     }
 
@@ -415,6 +419,14 @@ impl Limiter {
         &self.policy
     }
 
+    pub(crate) const fn retry_guard(&mut self) -> &mut Guard {
+        &mut self.guard
+    }
+
+    pub(crate) fn flying_inside(&self, now: Instant) -> u32 {
+        self.flights.count(now)
+    }
+
     /// Remembers that somebody waits for what binds.
     pub(crate) const fn tell(&mut self, denied: &Denied) {
         if let Denied::Until { wait, .. } = denied {
@@ -449,6 +461,9 @@ impl Limiter {
         }
         if let Some(until) = self.slow_start.bound(now) {
             verdict.wait(until, Cause::Confirmation, now);
+        }
+        for bound in self.guard.bounds(now) {
+            verdict.wait(bound.until, bound.cause, bound.earliest);
         }
         verdict.end()
     }
@@ -572,6 +587,7 @@ impl Limiter {
         let number = self.sending.admitted;
         self.sending.admitted = number.wrapping_add(1);
         let before = core::mem::replace(&mut self.sending.last, now);
+        self.guard.sent(now, number);
         Permit {
             number,
             sent: now,
@@ -676,6 +692,14 @@ impl Limiter {
         class: Class,
         told: Told<'_>,
     ) {
+        for cause in self
+            .guard
+            .ended(now, permit.number, class)
+            .into_iter()
+            .flatten()
+        {
+            self.open_up(Binding::of(cause));
+        }
         let young = permit.young.take();
         match class {
             Class::Throttled(_) | Class::Concurrency | Class::Acceleration => {
@@ -720,6 +744,9 @@ impl Limiter {
             return;
         }
         let mut loosened = Binding::of(Cause::InFlight).and(Binding::of(Cause::Confirmation));
+        if self.guard.forgotten(now, permit.number) {
+            loosened = loosened.and(Binding::of(Cause::Breaker));
+        }
         if actual == Some(Cost::ZERO) && !permit.refunded {
             self.sending.undo(permit.number, permit.before);
             self.take_back(permit);
@@ -900,6 +927,8 @@ impl Binding {
             Cause::InFlight => 1 << Dimension::COUNT,
             Cause::Confirmation => 2 << Dimension::COUNT,
             Cause::Pause => 4 << Dimension::COUNT,
+            Cause::Breaker => 8 << Dimension::COUNT,
+            Cause::SendRate => 16 << Dimension::COUNT,
             Cause::RetryAfter | Cause::Backoff | Cause::Response => 0,
         })
     }

@@ -6,7 +6,7 @@ use crate::{
     hints::ServerHints,
     limiter::{Limiter, Permit},
     request::{Request, Usage},
-    retry::RetryPolicy,
+    retry::{Guard, RetryPolicy},
     time::Instant,
     units::Cost,
 };
@@ -17,7 +17,8 @@ pub(crate) use sealed::{Permits, Told};
 /// at once, both or neither, as the Claude API's workspace and organisation.
 ///
 /// Response fields go to the pool whose known limit equals the one sent, else
-/// to the inner. Policy and seed are the inner's. Sealed.
+/// to the inner. Policy, what its calls share, and seed are the
+/// inner's. Sealed.
 pub trait Pools: sealed::Sealed {}
 
 impl Pools for Limiter {}
@@ -42,6 +43,14 @@ impl sealed::Sealed for Limiter {
 
     fn policy(&self) -> &RetryPolicy {
         self.retry_policy()
+    }
+
+    fn guard(&mut self) -> &mut Guard {
+        self.retry_guard()
+    }
+
+    fn active(&self, now: Instant) -> u32 {
+        self.flying_inside(now)
     }
 
     fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied> {
@@ -127,6 +136,16 @@ impl sealed::Sealed for [&mut Limiter; 2] {
     fn policy(&self) -> &RetryPolicy {
         let [inner, _] = self;
         inner.retry_policy()
+    }
+
+    fn guard(&mut self) -> &mut Guard {
+        let [inner, _] = self;
+        inner.retry_guard()
+    }
+
+    fn active(&self, now: Instant) -> u32 {
+        let [inner, _] = self;
+        inner.flying_inside(now)
     }
 
     fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied> {
@@ -345,6 +364,10 @@ pub(crate) mod sealed {
         fn inside(&self, at: Instant) -> Instant;
         fn outside(&self, at: Instant) -> Instant;
         fn policy(&self) -> &RetryPolicy;
+        /// What its calls share of that.
+        fn guard(&mut self) -> &mut Guard;
+        /// How many are in flight.
+        fn active(&self, now: Instant) -> u32;
         fn peek_request(&self, now: Instant, request: &Request) -> Result<(), Denied>;
         fn explain_request(&self, now: Instant, request: &Request) -> Explanation;
         /// Puts what it gives into `permits`.

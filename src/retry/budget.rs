@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use crate::{error::ConfigError, retry::window::Window, time::Instant};
 
-/// One of the four.
+/// One of the four, for [`RetryPolicy::budget`](crate::RetryPolicy::budget).
 ///
 /// ```
 /// use sendwhen::{Budget, HalfBudget, TokenBudget};

@@ -351,9 +351,27 @@ impl<'a> Backoff<'a> {
     }
 
     pub(crate) const fn draw(&self, failures: u32, previous: Duration, rng: &mut Rng) -> Duration {
-        let (least, most) = self.band_nanos(failures, previous);
+        self.draw_around(self.ceiling_nanos(failures), previous, rng)
+    }
+
+    /// As [`draw`](Self::draw), with `delay` in place of the curve's.
+    pub(crate) const fn draw_around(
+        &self,
+        delay: u64,
+        previous: Duration,
+        rng: &mut Rng,
+    ) -> Duration {
+        let (least, most) = self.jitter.band(delay, self.base, nanos(previous));
         let drawn = least.saturating_add(rng.up_to(most.saturating_sub(least)));
         Duration::from_nanos(min(drawn, self.cut()))
+    }
+
+    /// The same with another base and cap, in nanoseconds, the latter not below
+    /// the former.
+    pub(crate) const fn scaled(mut self, base: u64, cap: u64) -> Self {
+        self.base = base;
+        self.cap = cap;
+        self
     }
 
     /// Before the cut: of decorrelated jitter it comes after the draw.

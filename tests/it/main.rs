@@ -19,6 +19,7 @@ mod explain;
 mod headers;
 mod pools;
 mod props;
+mod retry;
 mod seeds;
 mod server;
 mod shape;

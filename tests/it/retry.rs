@@ -1,0 +1,487 @@
+//! What calls share of their retry policy, in virtual time: budget, breaker,
+//! throttling, a learnt rate.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sendwhen::{
+    ActiveBudget, Backoff, Breaker, Budget, Call, Cause, Class, ClassRule, ClientThrottle,
+    Decision, ErrorDetails, Event, Failure, GiveUp, HalfBudget, Instant, Jitter, Limiter,
+    RatioBudget, Request, RetryPolicy, Sdk, ServerHints, ServerWait, TokenBudget,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A limiter that waits ten seconds after each failure, and calls by number.
+struct Stage {
+    limiter: Limiter,
+    calls: Vec<Call>,
+    now: Instant,
+}
+
+impl Stage {
+    fn new(policy: impl FnOnce(RetryPolicy) -> RetryPolicy) -> Self {
+        let plain = RetryPolicy::new().backoff(Backoff::constant(10 * SECOND).unwrap());
+        Self {
+            limiter: Limiter::new(1)
+                .retry(policy(plain))
+                .initial_window(1_000)
+                .unwrap(),
+            calls: Vec::new(),
+            now: Instant::ZERO,
+        }
+    }
+
+    fn call(&mut self, request: Request) -> usize {
+        self.calls.push(self.limiter.call(request));
+        self.calls.len() - 1
+    }
+
+    fn at(&mut self, seconds: u64) -> &mut Self {
+        self.now = Instant::from_secs(seconds);
+        self
+    }
+
+    fn tell(&mut self, call: usize, event: Event<'_>) -> Decision {
+        self.calls[call].handle(&mut self.limiter, self.now, event)
+    }
+
+    fn status(&mut self, call: usize, status: u16) -> Decision {
+        self.tell(
+            call,
+            Event::responded(status, &ServerHints::NONE, ErrorDetails::NONE),
+        )
+    }
+
+    fn lost(&mut self, call: usize) -> Decision {
+        self.tell(call, Event::Failed(Failure::Lost))
+    }
+
+    /// A new call, sent at once.
+    fn sent(&mut self) -> usize {
+        let call = self.call(Request::new());
+        assert!(matches!(
+            self.tell(call, Event::Submitted),
+            Decision::Send(_)
+        ));
+        call
+    }
+}
+
+fn waits(decision: Decision, seconds: u64, cause: Cause) {
+    let Decision::Wait(wait) = decision else {
+        panic!("{decision:?}");
+    };
+    assert_eq!(
+        (wait.until, wait.cause),
+        (Instant::from_secs(seconds), cause)
+    );
+}
+
+const SPENT: Decision = Decision::GiveUp(GiveUp::BudgetSpent(Class::Transient));
+
+#[test]
+fn a_spent_token_budget_is_known_before_the_wait() {
+    let tokens = Budget::Tokens(TokenBudget::new(20, 1).unwrap());
+    let mut stage = Stage::new(|policy| policy.budget(tokens));
+    let (a, b) = (stage.sent(), stage.sent());
+    waits(stage.lost(a), 10, Cause::Backoff);
+    assert_eq!(stage.lost(b), SPENT);
+    // A refusal to throttle costs less.
+    let c = stage.sent();
+    waits(stage.status(c, 429), 10, Cause::Backoff);
+    // Its success brings back what its retry cost, and 15 are there again.
+    stage.at(10);
+    assert!(matches!(stage.tell(a, Event::Woken), Decision::Send(_)));
+    assert_eq!(stage.status(a, 200), Decision::Deliver);
+    let d = stage.sent();
+    waits(stage.lost(d), 20, Cause::Backoff);
+    let e = stage.sent();
+    assert_eq!(stage.lost(e), SPENT);
+}
+
+#[test]
+fn half_of_the_tokens_must_be_left() {
+    let half = Budget::Half(HalfBudget::new(4, 1_000).unwrap());
+    let mut stage = Stage::new(|policy| policy.budget(half));
+    let (a, b) = (stage.sent(), stage.sent());
+    waits(stage.lost(a), 10, Cause::Backoff);
+    assert_eq!(stage.lost(b), SPENT);
+    let c = stage.sent();
+    assert_eq!(stage.status(c, 200), Decision::Deliver);
+    // An error of the caller's own takes nothing.
+    let d = stage.sent();
+    let _given_up = stage.status(d, 400);
+    let e = stage.sent();
+    assert_eq!(stage.status(e, 200), Decision::Deliver);
+    let f = stage.sent();
+    waits(stage.lost(f), 10, Cause::Backoff);
+}
+
+#[test]
+fn retries_are_a_share_of_recent_first_attempts() {
+    let ratio = Budget::Ratio(RatioBudget::new(250, 0, 100 * SECOND).unwrap());
+    let mut stage = Stage::new(|policy| policy.budget(ratio));
+    let calls: Vec<usize> = (0..4).map(|_| stage.sent()).collect();
+    waits(stage.lost(calls[0]), 10, Cause::Backoff);
+    assert_eq!(stage.lost(calls[1]), SPENT);
+    // A retry is no request, so that it earns none.
+    stage.at(10);
+    assert!(matches!(
+        stage.tell(calls[0], Event::Woken),
+        Decision::Send(_)
+    ));
+    assert_eq!(stage.lost(calls[0]), SPENT);
+}
+
+#[test]
+fn retries_that_wait_are_a_share_of_what_is_under_way() {
+    let active = Budget::Active(ActiveBudget::new(0, 1, 600 * SECOND).unwrap());
+    let mut stage = Stage::new(|policy| policy.budget(active));
+    // The server is heard, so that more than a few may be sent.
+    let first = stage.sent();
+    assert_eq!(stage.status(first, 200), Decision::Deliver);
+    let (a, b, c) = (stage.sent(), stage.sent(), stage.sent());
+    waits(stage.lost(a), 10, Cause::Backoff);
+    assert_eq!(stage.lost(b), SPENT);
+    // One that is cancelled while it waits makes room for another.
+    let _given_up = stage.tell(a, Event::Cancelled);
+    waits(stage.lost(c), 10, Cause::Backoff);
+    // And so does the end of the retried attempt.
+    stage.at(10);
+    assert!(matches!(stage.tell(c, Event::Woken), Decision::Send(_)));
+    let d = stage.sent();
+    assert_eq!(stage.lost(d), SPENT);
+    assert_eq!(stage.status(c, 200), Decision::Deliver);
+    let e = stage.sent();
+    waits(stage.lost(e), 20, Cause::Backoff);
+}
+
+#[test]
+fn an_open_breaker_makes_calls_wait_for_one_probe() {
+    let breaker = Breaker::after_run(2, 30 * SECOND).unwrap();
+    let mut stage = Stage::new(|policy| policy.breaker(breaker));
+    let (a, b) = (stage.sent(), stage.sent());
+    // A refusal to throttle shows a server that works.
+    let c = stage.sent();
+    waits(stage.status(a, 529), 10, Cause::Backoff);
+    waits(stage.status(c, 429), 10, Cause::Backoff);
+    waits(stage.status(b, 529), 10, Cause::Backoff);
+    let d = stage.sent();
+    waits(stage.status(d, 529), 10, Cause::Backoff);
+
+    let e = stage.call(Request::new());
+    waits(stage.tell(e, Event::Submitted), 30, Cause::Breaker);
+    let hurried = stage.call(Request::new().start_by(Instant::from_secs(29)));
+    let too_late = GiveUp::DeadlineTooClose {
+        earliest: Instant::from_secs(30),
+        cause: Cause::Breaker,
+    };
+    assert_eq!(
+        stage.tell(hurried, Event::Submitted),
+        Decision::GiveUp(too_late)
+    );
+
+    stage.at(30);
+    assert!(matches!(stage.tell(a, Event::Woken), Decision::Send(_)));
+    // All others wait for it, at most for as long as it may take.
+    waits(stage.tell(e, Event::Woken), 630, Cause::Breaker);
+    let opened = stage.limiter.opened();
+    stage.at(31);
+    assert_eq!(stage.status(a, 200), Decision::Deliver);
+    assert_ne!(stage.limiter.opened(), opened, "those who wait are woken");
+    assert!(matches!(stage.tell(e, Event::Woken), Decision::Send(_)));
+}
+
+#[test]
+fn a_probe_that_is_cancelled_makes_room_for_another() {
+    let breaker = Breaker::after_run(1, 30 * SECOND).unwrap();
+    let mut stage = Stage::new(|policy| policy.breaker(breaker));
+    let a = stage.sent();
+    let _wait = stage.lost(a);
+    stage.at(30);
+    let probe = stage.sent();
+    waits(stage.tell(a, Event::Woken), 630, Cause::Breaker);
+    let opened = stage.limiter.opened();
+    let _given_up = stage.tell(probe, Event::Cancelled);
+    assert_ne!(stage.limiter.opened(), opened);
+    assert!(matches!(stage.tell(a, Event::Woken), Decision::Send(_)));
+}
+
+/// A server that is overloaded for all: after a while little is sent to it, and
+/// calls end by themselves.
+#[test]
+fn throttling_here_spares_the_server() {
+    let mut stage = Stage::new(|policy| policy.throttle(ClientThrottle::SRE));
+    let (mut sent, mut asked) = (0, 0);
+    for n in 0..1_000 {
+        stage.now = Instant::from_millis(n * 10);
+        let call = stage.call(Request::new());
+        asked += 1;
+        match stage.tell(call, Event::Submitted) {
+            Decision::Send(_) => {
+                sent += 1;
+                let _wait = stage.status(call, 529);
+            }
+            Decision::Wait(wait) => {
+                assert_eq!(wait.cause, Cause::Backoff);
+                assert_eq!(stage.calls[call].attempts(), 1, "it counts as an attempt");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(sent < 30, "{sent} of {asked}");
+}
+
+#[test]
+fn a_refusal_teaches_a_rate() {
+    let mut stage = Stage::new(|policy| policy.adaptive(true));
+    for _ in 0..12 {
+        let call = stage.sent();
+        assert_eq!(stage.status(call, 200), Decision::Deliver);
+    }
+    // Off until now. The level starts at nothing, and grows at the rate.
+    let last = stage.sent();
+    stage.at(1);
+    waits(stage.status(last, 429), 11, Cause::Backoff);
+    let next = stage.call(Request::new());
+    let Decision::Wait(wait) = stage.tell(next, Event::Submitted) else {
+        panic!("there is no level yet");
+    };
+    assert_eq!(wait.cause, Cause::SendRate);
+    let just_before = Instant::from_nanos(wait.until.as_nanos() - 1);
+    stage.now = just_before;
+    assert!(matches!(stage.tell(next, Event::Woken), Decision::Wait(_)));
+    stage.now = wait.until;
+    assert!(matches!(stage.tell(next, Event::Woken), Decision::Send(_)));
+}
+
+/// With `retry-after: 505` Python's SDK waits half a second, twice, and fails.
+#[test]
+fn a_verbatim_policy_waits_as_its_sdk() {
+    let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(505));
+    let refused = Event::responded(429, &hints, ErrorDetails::NONE);
+    let mut stage = Stage::new(|policy| policy.sdk(Sdk::Python).verbatim(true));
+    let a = stage.sent();
+    for (least, most) in [(375, 500), (750, 1_000)] {
+        let before = stage.now;
+        let Decision::Wait(wait) = stage.tell(a, refused) else {
+            panic!("it has retries left");
+        };
+        let span = wait.until.saturating_duration_since(before).as_millis();
+        assert!((least..=most).contains(&span), "{span}");
+        assert_eq!(wait.cause, Cause::Backoff);
+        // The pool stopped all the same, because the server said so.
+        stage.at(2_000 + before.as_nanos() / 1_000_000_000);
+        assert!(matches!(stage.tell(a, Event::Woken), Decision::Send(_)));
+    }
+    let spent = GiveUp::AttemptsSpent {
+        attempts: 3,
+        class: Class::Throttled(None),
+    };
+    assert_eq!(stage.tell(a, refused), Decision::GiveUp(spent));
+
+    let mut stage = Stage::new(|policy| policy.sdk(Sdk::Python));
+    let a = stage.sent();
+    let Decision::Wait(wait) = stage.tell(a, refused) else {
+        panic!("it has retries left");
+    };
+    assert!(wait.until >= Instant::from_secs(505));
+    assert_eq!(wait.cause, Cause::RetryAfter);
+}
+
+/// gRPC's pushback: exactly that long, and the curve starts over.
+#[test]
+fn pushback_starts_the_curve_over() {
+    let curve = Backoff::exponential(SECOND, 60 * SECOND)
+        .unwrap()
+        .jitter(Jitter::None);
+    let mut stage = Stage::new(|policy| {
+        policy
+            .backoff(curve)
+            .server_wait(ServerWait::Replaces)
+            .verbatim(true)
+    });
+    let pushed = ServerHints::NONE.with_retry_after(Duration::from_secs(3));
+    let a = stage.sent();
+    let mut at = 0;
+    for (hints, wait) in [
+        (&ServerHints::NONE, 1),
+        (&ServerHints::NONE, 2),
+        (&ServerHints::NONE, 4),
+        (&pushed, 3),
+        (&ServerHints::NONE, 1),
+        (&ServerHints::NONE, 2),
+    ] {
+        stage.at(at);
+        let decision = stage.tell(a, Event::responded(503, hints, ErrorDetails::NONE));
+        let Decision::Wait(told) = decision else {
+            panic!("{decision:?}");
+        };
+        at += wait;
+        assert_eq!(told.until, Instant::from_secs(at));
+        stage.at(at);
+        assert!(matches!(stage.tell(a, Event::Woken), Decision::Send(_)));
+    }
+}
+
+#[test]
+fn a_call_has_so_many_retries_of_a_class() {
+    let rule = ClassRule::new(Backoff::constant(SECOND).unwrap()).retries(1);
+    let mut stage = Stage::new(|policy| policy.class(Class::Overloaded, rule).unwrap());
+    let a = stage.sent();
+    for (at, status) in [(0, 500), (20, 529), (40, 500)] {
+        stage.at(at);
+        assert!(matches!(stage.status(a, status), Decision::Wait(_)));
+        stage.at(at + 19);
+        assert!(matches!(stage.tell(a, Event::Woken), Decision::Send(_)));
+    }
+    let spent = GiveUp::AttemptsSpent {
+        attempts: 4,
+        class: Class::Overloaded,
+    };
+    assert_eq!(stage.status(a, 529), Decision::GiveUp(spent));
+}
+
+fn policy() -> impl Strategy<Value = RetryPolicy> {
+    let budget = prop_oneof![
+        (1..60_u32).prop_map(|n| Some(Budget::Tokens(TokenBudget::new(n, 1).unwrap()))),
+        (2..9_u32).prop_map(|n| Some(Budget::Half(HalfBudget::new(n, 300).unwrap()))),
+        (1..900_u32)
+            .prop_map(|n| Some(Budget::Ratio(RatioBudget::new(n, 1, 10 * SECOND).unwrap()))),
+        (1..900_u32).prop_map(|n| Some(Budget::Active(
+            ActiveBudget::new(n, 1, 100 * SECOND).unwrap()
+        ))),
+        Just(None),
+    ];
+    let rule = prop::sample::select(vec![
+        ServerWait::Apart,
+        ServerWait::Raises,
+        ServerWait::Replaces,
+        ServerWait::Within(SECOND),
+        ServerWait::As(Sdk::Go),
+        ServerWait::As(Sdk::Ruby),
+    ]);
+    (budget, 0..5_u32, any::<[bool; 3]>(), rule).prop_map(
+        |(budget, run, [throttle, adaptive, verbatim], rule)| {
+            let mut policy = RetryPolicy::new()
+                .server_wait(rule)
+                .verbatim(verbatim)
+                .adaptive(adaptive);
+            if let Some(budget) = budget {
+                policy = policy.budget(budget);
+            }
+            if run > 0 {
+                policy = policy.breaker(Breaker::after_run(run, 7 * SECOND).unwrap());
+            }
+            if throttle {
+                policy = policy.throttle(ClientThrottle::SRE);
+            }
+            policy
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(10_000),
+        ..ProptestConfig::default()
+    })]
+
+    /// With any policy and any server: waits are in the future, ends are final,
+    /// a wait for what is shared is exact, and all comes to an end.
+    #[test]
+    fn any_policy_gives_a_defined_answer(
+        policy in policy(),
+        statuses in prop::collection::vec(prop::sample::select(vec![200_u16, 429, 500, 529, 0]), 1..12),
+        asked in prop::option::of(0..20_u64), seed in any::<u64>(),
+    ) {
+        let mut limiter = Limiter::new(seed).retry(policy);
+        let hints = asked.map_or(ServerHints::NONE, |seconds| {
+            ServerHints::NONE.with_retry_after(Duration::from_secs(seconds))
+        });
+        let mut calls: Vec<Call> = (0..4).map(|_| limiter.call(Request::new())).collect();
+        let mut over = [false; 4];
+        let (mut now, mut statuses, mut steps) = (Instant::ZERO, statuses.iter().cycle(), 0);
+        while over.iter().any(|over| !over) {
+            steps += 1;
+            prop_assert!(steps < 3_000, "it never ends");
+            let mut next: Option<Instant> = None;
+            for (call, over) in calls.iter_mut().zip(&mut over) {
+                if *over {
+                    continue;
+                }
+                let mut decision = call.handle(&mut limiter, now, Event::Woken);
+                while let Decision::Send(_) = decision {
+                    decision = match statuses.next().unwrap() {
+                        0 => call.handle(&mut limiter, now, Event::Failed(Failure::Lost)),
+                        status => {
+                            let head = Event::responded(*status, &hints, ErrorDetails::NONE);
+                            call.handle(&mut limiter, now, head)
+                        }
+                    };
+                }
+                match decision {
+                    Decision::Wait(wait) => {
+                        prop_assert!(wait.until > now, "a wait is always in the future");
+                        next = Some(next.map_or(wait.until, |at| at.min(wait.until)));
+                    }
+                    Decision::Deliver => {
+                        let end = call.handle(&mut limiter, now, Event::Finished(None));
+                        prop_assert_eq!(end, Decision::Deliver);
+                        *over = true;
+                    }
+                    Decision::GiveUp(why) => {
+                        let again = call.handle(&mut limiter, now, Event::Woken);
+                        prop_assert_eq!(again, Decision::GiveUp(why));
+                        *over = true;
+                    }
+                    Decision::Send(_) => {}
+                }
+            }
+            now = next.unwrap_or(now);
+        }
+        prop_assert_eq!(limiter.flying(now), 0);
+    }
+
+    /// However many calls fail, and however often, retries stay within the
+    /// budget of tokens.
+    #[test]
+    fn retries_never_exceed_the_budget(
+        capacity in 1..300_u32, cost in 1..30_u32, calls in 1..30_usize, seed in any::<u64>(),
+    ) {
+        let rule = ClassRule::new(Backoff::constant(SECOND).unwrap()).cost(cost);
+        let policy = RetryPolicy::new()
+            .class(Class::Overloaded, rule)
+            .unwrap()
+            .budget(Budget::Tokens(TokenBudget::new(capacity, 1).unwrap()));
+        let mut limiter = Limiter::new(seed).retry(policy).initial_window(1_000).unwrap();
+        let (mut retries, mut refused) = (0, 0);
+        for n in 0..calls {
+            let mut call = limiter.call(Request::new());
+            let mut now = Instant::from_secs(1_000 * n as u64);
+            let mut decision = call.handle(&mut limiter, now, Event::Submitted);
+            loop {
+                decision = match decision {
+                    Decision::Send(attempt) => {
+                        retries += u32::from(attempt.number > 1);
+                        let head = Event::responded(529, &ServerHints::NONE, ErrorDetails::NONE);
+                        call.handle(&mut limiter, now, head)
+                    }
+                    Decision::Wait(wait) => {
+                        now = wait.until;
+                        call.handle(&mut limiter, now, Event::Woken)
+                    }
+                    Decision::GiveUp(GiveUp::BudgetSpent(class)) => {
+                        prop_assert_eq!(class, Class::Overloaded);
+                        refused += 1;
+                        break;
+                    }
+                    _ => break,
+                };
+            }
+        }
+        prop_assert_eq!(retries, (capacity / cost).min(9 * calls as u32));
+        prop_assert_eq!(refused > 0, capacity / cost < 9 * calls as u32);
+    }
+}
