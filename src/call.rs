@@ -154,7 +154,11 @@ impl Call {
             };
             pools.report(now, &mut self.permits, class, told);
         }
-        let active = pools.active(now);
+        let active = if pools.guard().counts_active() {
+            pools.active(now)
+        } else {
+            0
+        };
         self.life.settle_budget(now, &effect, active, pools.guard());
         let actual = match effect.charge {
             Charge::Keep => return,

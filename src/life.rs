@@ -217,7 +217,7 @@ impl Life {
                         ..Effect::NONE
                     };
                 }
-                let server_wait = asked_wait(hints, &error);
+                let server_wait = asked_wait(class, hints, &error);
                 self.failed(now, class, server_wait, policy);
                 Effect {
                     charge: charge_of_refusal(status),
@@ -393,12 +393,17 @@ impl Life {
 }
 
 /// What a server asks to wait: the longer of what head and body say, or else
-/// what the message does.
-fn asked_wait(hints: &ServerHints, error: &ErrorDetails<'_>) -> Option<Duration> {
-    hints
+/// what the message does, or else, after a rate limit, until what is spent is
+/// there again.
+fn asked_wait(class: Class, hints: &ServerHints, error: &ErrorDetails<'_>) -> Option<Duration> {
+    let said = hints
         .retry_after
         .max(error.delay)
-        .or_else(|| LimitMessage::read(error.message)?.delay)
+        .or_else(|| LimitMessage::read(error.message)?.delay);
+    match class {
+        Class::Throttled(_) => said.or_else(|| hints.spent_until_ms().map(Duration::from_millis)),
+        _ => said,
+    }
 }
 
 /// What a refused request took. Servers refuse most before they do any work;
@@ -416,7 +421,7 @@ fn class_of_failure(failure: &Failure<'_>, phase: Phase) -> (Class, Option<Durat
         Failure::InStream(error) => {
             let bare = ServerHints::NONE;
             let class = classify(200, *error, &bare, phase);
-            (class, asked_wait(&bare, error))
+            (class, asked_wait(class, &bare, error))
         }
         Failure::NotSent | Failure::TimedOut | Failure::Lost => (Class::Transient, None),
     }

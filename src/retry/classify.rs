@@ -2,7 +2,7 @@
 
 use crate::{
     decision::{Class, ErrorDetails},
-    hints::{Family, ServerHints},
+    hints::{Family, Meter, OverageDisabled, ServerHints, Status as Says},
     retry::message::{LimitKind, LimitMessage},
     units::Dimension,
 };
@@ -137,6 +137,10 @@ enum Hints {
     Bare,
     /// A wait, or a meter on which nothing is left.
     Limited,
+    /// That nothing is served beyond a subscription's windows for want of
+    /// credit, and no wait nor a window that refuses: that something beyond them
+    /// was asked for.
+    NoCredit,
 }
 
 impl Hints {
@@ -145,6 +149,17 @@ impl Hints {
             Self::Any => true,
             Self::Bare => hints.retry_after.is_none() && hints.meters.is_empty(),
             Self::Limited => hints.retry_after.is_some() || spent(hints).next().is_some(),
+            Self::NoCredit => {
+                let refuses = |meter: Meter| {
+                    meter.family != Family::Overage && meter.status.is_some_and(Says::refuses)
+                };
+                hints.retry_after.is_none()
+                    && matches!(
+                        hints.unified.overage_disabled,
+                        Some(OverageDisabled::OutOfCredits | OverageDisabled::OrgSpendCapReached)
+                    )
+                    && !hints.meters.iter().any(refuses)
+            }
         }
     }
 }
@@ -211,6 +226,9 @@ const RULES: &[Rule] = &[
     row(Any,           "",                      "",  "credit balance is too low",                                        Exhausted),
     row(Any,           "",                      "",  "Extra usage is required",                                          NotEntitled),
     row(Any,           "",                      "",  "Usage credits are required",                                       NotEntitled),
+    // No credit for what lies beyond the windows: of this call, not of the pool
+    // (tombii/better-ccflare, issue 261).
+    row(Is(429),       "",                      "",                             "",                                      NotEntitled).with(Hints::NoCredit),
     // A gate that says nothing, where a throttled request is told something
     // (anthropics/claude-code, issue 87420).
     row(Is(429),       "rate_limit_error",      "",                             "=Error",                                NotEntitled).with(Hints::Bare),
@@ -289,7 +307,7 @@ fn only(mut dimensions: impl Iterator<Item = Dimension>) -> Option<Dimension> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hints::Meter;
+    use crate::hints::{Meter, Unit};
     use Phase::{HandedOn, Head, Stream};
     use core::time::Duration;
 
@@ -427,13 +445,36 @@ mod tests {
         assert_eq!(classify(429, error, &waits, Head), Throttled(None));
     }
 
+    #[test]
+    fn no_credit_beyond_the_windows_is_no_limit_of_the_pool() {
+        let error = ErrorDetails::new("rate_limit_error");
+        let class = |status, family, wait: Option<u64>| {
+            let mut meter = Meter::of(family, Unit::Share);
+            meter.status = Some(status);
+            let mut hints = ServerHints::NONE.with_meter(meter);
+            hints.unified.overage_disabled = Some(OverageDisabled::OutOfCredits);
+            hints.should_retry = Some(true);
+            hints.retry_after = wait.map(Duration::from_secs);
+            classify(429, error, &hints, Head)
+        };
+        use Family::{Overage, Unified};
+        assert_eq!(class(Says::Allowed, Unified, None), NotEntitled);
+        assert_eq!(class(Says::Rejected, Overage, None), NotEntitled);
+        assert_eq!(class(Says::Rejected, Unified, None), Throttled(None));
+        assert_eq!(class(Says::Allowed, Unified, Some(4)), Throttled(None));
+    }
+
     /// A row that can never be reached is a mistake in the order.
     #[test]
     fn no_row_is_hidden_by_one_before_it() {
         for (place, rule) in RULES.iter().enumerate() {
             let mut hints = ServerHints::NONE;
-            if matches!(rule.hints, Hints::Limited) {
-                hints = hints.with_retry_after(Duration::from_secs(1));
+            match rule.hints {
+                Hints::Limited => hints.retry_after = Some(Duration::from_secs(1)),
+                Hints::NoCredit => {
+                    hints.unified.overage_disabled = Some(OverageDisabled::OutOfCredits);
+                }
+                Hints::Any | Hints::Bare => {}
             }
             let status = match rule.status {
                 Is(status) => Some(status),

@@ -132,6 +132,11 @@ impl Guard {
             .is_some_and(|breaker| breaker.forgotten(now, number))
     }
 
+    /// Whether the budget asks how many are under way.
+    pub(crate) const fn counts_active(&self) -> bool {
+        matches!(self.budget, Some(Budget::Active(_)))
+    }
+
     /// Whether calls may be refused here.
     pub(crate) const fn throttles(&self) -> bool {
         self.throttle.is_some()
