@@ -135,8 +135,9 @@ pub use pools::Pools;
 pub use request::{Profile, Request, Usage};
 pub use retry::{
     ActiveBudget, Backoff, Breaker, Budget, ClassRule, ClientThrottle, CubicRate, Delays,
-    HalfBudget, Jitter, LimitKind, LimitMessage, Phase, PolicyDelays, RatioBudget, RetryGrant,
-    RetryPolicy, Sdk, ServerWait, TokenBudget, classify,
+    HalfBudget, Jitter, LimitKind, LimitMessage, LowWater, Phase, PolicyDelays, RatioBudget,
+    RetryGrant, RetryPolicy, Sdk, ServerWait, Tier, TierLimits, TokenBudget, UnknownModel,
+    classify,
 };
 #[cfg(feature = "std")]
 pub use time::OutOfRange;

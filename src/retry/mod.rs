@@ -12,9 +12,11 @@ mod guard;
 mod jitter;
 mod message;
 mod policy;
+mod presets;
 mod schedule;
 mod sdk;
 mod throttle;
+mod tiers;
 mod window;
 
 pub use breaker::Breaker;
@@ -26,9 +28,11 @@ pub use jitter::Jitter;
 pub use message::{LimitKind, LimitMessage};
 pub use policy::{ClassRule, PolicyDelays, RetryPolicy, ServerWait};
 pub(crate) use policy::{Failed, RETRIED, place};
+pub use presets::LowWater;
 pub use schedule::{Backoff, Delays};
 pub use sdk::Sdk;
 pub use throttle::ClientThrottle;
+pub use tiers::{Tier, TierLimits, UnknownModel};
 
 /// For properties: ten thousand cases, or more where `PROPTEST_CASES` says so.
 #[cfg(test)]
