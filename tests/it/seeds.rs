@@ -8,6 +8,14 @@
 use std::{fs, path::Path};
 
 #[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/backoff.rs"]
+mod backoff;
+
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/classify.rs"]
+mod classify;
+
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
 #[path = "../../fuzz/src/header_set.rs"]
 mod header_set;
 
@@ -23,6 +31,16 @@ fn replay(target: &str, check: fn(&[u8])) {
         count += 1;
     }
     assert!(count > 0, "no seeds in {}", folder.display());
+}
+
+#[test]
+fn backoff() {
+    replay("backoff", backoff::check);
+}
+
+#[test]
+fn classify() {
+    replay("classify", classify::check);
 }
 
 #[test]
