@@ -57,4 +57,28 @@ pub enum ConfigError {
     /// A rule for failures that are never retried.
     #[error("failures of this class are never retried: a retry does not mend them")]
     NeverRetried,
+    /// A strict bucket whose burst leaves nothing to refill.
+    #[error("in strict mode the burst must lie below the limit, or nothing ever refills")]
+    BurstNotBelowLimit,
+    /// A limit of nothing: nothing could ever be sent.
+    #[error("a limit must let through at least 1, or nothing can ever be sent")]
+    ZeroLimit,
+    /// A limit beyond the range in which arithmetic is exact.
+    #[error("a limit must stay below 2^63, and one that ramps below 2^56")]
+    LimitOutOfRange,
+    /// A window of no time.
+    #[error("a window must be longer than 0")]
+    ZeroWindow,
+    /// A window beyond the range in which arithmetic is exact.
+    #[error("a window must be shorter than 2^63 nanoseconds, 292 years")]
+    WindowOutOfRange,
+    /// A log without room: nothing could ever be remembered.
+    #[error("a log needs room for at least one entry, or nothing can ever be sent")]
+    NoRoom,
+    /// The least of a range lies above its most, or its start outside of it.
+    #[error("a range must begin at 1 or more, and hold its start between its ends")]
+    EmptyRange,
+    /// A step that leads nowhere.
+    #[error("a ramp must rise by at least 1 in each step")]
+    ZeroStep,
 }

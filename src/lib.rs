@@ -129,7 +129,10 @@ pub use hints::{
     Claim, Dialect, Family, Label, Meter, Meters, MetersIter, OverageDisabled, Problems, Remaining,
     Reset, ResetGiven, ServerHints, Status, Unified, Unit,
 };
-pub use limit::{Charge, InFlight, Pause, Refusal, Slot, TokenBucket};
+pub use limit::{
+    Blocked, Borrowed, Charge, InFlight, Limit, Of, Pause, Refusal, Reservation, Slot, SpreadPause,
+    Together, TokenBucket,
+};
 pub use limiter::{Limiter, Permit};
 pub use pools::Pools;
 pub use request::{Profile, Request, Usage};

@@ -712,7 +712,7 @@ impl Ledger {
             .saturating_add(tokens(rate, entry.overtaken))
             .saturating_add(unproduced);
         let before = bucket.tat();
-        let believed = ticks(rate, seen.sent).saturating_add(entry.charge.owed().into());
+        let believed = entry.charge.tat().max(ticks(rate, seen.sent));
         let mut short = at_most(seen.sent).saturating_sub(believed);
         let mut over = believed.saturating_sub(at_least(seen.sent));
         if self.stamped == Stamped::AtEither {

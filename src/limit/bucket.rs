@@ -1,8 +1,10 @@
 //! The token bucket, as the generic cell rate algorithm.
 //!
 //! Choose it where a server refills continuously, as the Claude API does. It
-//! takes 80 bytes, and errs by nothing: what it lets pass in any span `w` is at
-//! most `burst + rate * w`, in exact integers.
+//! takes 208 bytes, and errs by nothing: what it lets pass in any span `w` is at
+//! most `burst + rate * w`, in exact integers. That is nearly twice the rate in
+//! the first minute after a rest; where a server counts every minute for itself,
+//! choose [`strict`](TokenBucket::strict).
 //!
 //! # Theory of operation
 //!
@@ -23,8 +25,27 @@
 //! sums saturate, which only debts of more than 2^63 times the burst can reach.
 //! The only division, rounded up, turns units back into the instant that a
 //! refusal names.
+//!
+//! # Giving back
+//!
+//! A level is never lifted above what it would be without the charge that is
+//! given back. Without it the bucket may have been full at some time since, and
+//! then refill was lost that the charge had kept from being lost. How far from
+//! full it was at the latest charge bounds what may be given back, and the
+//! bucket keeps just enough to know that bound: the instant of the latest
+//! charge, and running totals of what was given back and raised. A reservation
+//! counts as charged at the instant for which it was promised. Where rate or
+//! burst change, what older charges still hold is converted, exactly, and
+//! rounded down by less than one unit.
 
-use crate::{error::ConfigError, limit::Refusal, time::Instant, units::Rate};
+use core::time::Duration;
+
+use crate::{
+    error::ConfigError,
+    limit::{Blocked, Limit, Refusal},
+    time::Instant,
+    units::Rate,
+};
 
 /// A token bucket: holds up to `burst`, refills at `rate`, starts full.
 ///
@@ -65,17 +86,29 @@ pub struct TokenBucket {
     era: u32,
     /// The number of the newest charge; wraps.
     serial: u32,
+    /// How it was before rate and burst last changed.
+    earlier: Option<Earlier>,
+}
+
+/// What the charges from before a change of rate and burst are converted by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Earlier {
+    rate: Rate,
+    burst: u64,
+    returned: u128,
+    raised: u128,
+    changed: Instant,
+    era: u32,
 }
 
 /// What [`TokenBucket`] remembers of one charge, so that it can be given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Charge {
     amount: u64,
-    at: Instant,
     /// The latest instant of a charge before it.
     before: Instant,
-    /// How far the bucket was from full right after it, in units; saturating.
-    owed: u64,
+    /// The theoretical arrival time right after it, in units.
+    tat: u128,
     /// What had been given back by then, in units.
     returned: u128,
     /// What older charges could still give back.
@@ -91,9 +124,32 @@ impl Charge {
         self.amount
     }
 
-    /// How far the bucket was from full right after it, in units; saturating.
-    pub(crate) const fn owed(&self) -> u64 {
-        self.owed
+    /// The theoretical arrival time right after it, in units; 0 where nothing
+    /// was charged.
+    pub(crate) const fn tat(&self) -> u128 {
+        self.tat
+    }
+}
+
+/// Leave to go at an instant, charged already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "what is reserved and not used is lost until it is cancelled"]
+pub struct Reservation {
+    at: Instant,
+    charge: Charge,
+    /// The theoretical arrival time before it, in units.
+    before: u128,
+}
+
+impl Reservation {
+    /// When it may go.
+    pub const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// The charge, to give a part of it back by [`TokenBucket::refund`].
+    pub const fn charge(self) -> Charge {
+        self.charge
     }
 }
 
@@ -117,7 +173,42 @@ impl TokenBucket {
             raised: 0,
             era: 0,
             serial: 0,
+            earlier: None,
         })
+    }
+
+    /// A full bucket that lets at most `limit` pass in any `window`, wherever
+    /// it begins, and at most `burst` at once: what is not burst comes in over
+    /// the window.
+    ///
+    /// The larger the burst, the slower it refills: with half of the limit as
+    /// burst, half of the limit is the steady rate.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Rate, TokenBucket};
+    ///
+    /// const BUCKET: Result<TokenBucket, sendwhen::ConfigError> =
+    ///     TokenBucket::strict(50, Duration::from_secs(60), 10);
+    /// assert_eq!(BUCKET?.rate(), Rate::per_minute(40)?);
+    /// assert_eq!(BUCKET?.burst(), 10);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Where `burst` is 0 or not below `limit`, or the rate that is left is one
+    /// that [`Rate::per`] refuses.
+    pub const fn strict(limit: u64, window: Duration, burst: u64) -> Result<Self, ConfigError> {
+        let Some(refill) = limit.checked_sub(burst) else {
+            return Err(ConfigError::BurstNotBelowLimit);
+        };
+        if refill == 0 {
+            return Err(ConfigError::BurstNotBelowLimit);
+        }
+        match Rate::per(refill, window) {
+            Ok(rate) => Self::new(rate, burst),
+            Err(error) => Err(error),
+        }
     }
 
     /// Its rate of refill.
@@ -165,26 +256,118 @@ impl TokenBucket {
         Ok(self.charge(now, amount))
     }
 
+    /// Takes what is there of `amount` at `now`: [`Charge::amount`] says how
+    /// much that was.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Refusal, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 10)?;
+    /// let now = Instant::ZERO;
+    /// assert_eq!(bucket.acquire_up_to(now, 7).unwrap().amount(), 7);
+    /// assert_eq!(bucket.acquire_up_to(now, 7).unwrap().amount(), 3);
+    /// let none = bucket.acquire_up_to(now, 7);
+    /// assert_eq!(none, Err(Refusal::Until(Instant::from_secs(1))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refusal::Until`] the exact instant from which one is there, where
+    /// none is.
+    pub fn acquire_up_to(&mut self, now: Instant, amount: u64) -> Result<Charge, Refusal> {
+        let there = amount.min(self.available(now));
+        if there == 0 {
+            self.peek(now, amount.min(1))?;
+        }
+        Ok(self.charge(now, there))
+    }
+
+    /// Takes `amount` ahead of its coming in, and says when it may go: at once
+    /// where the bucket holds it, and no later than `longest` from `now`. Who
+    /// asks later waits behind it. Changes nothing if refused.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, Refusal, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 2)?;
+    /// let (now, longest) = (Instant::ZERO, Duration::from_secs(2));
+    /// assert_eq!(bucket.reserve(now, 2, longest).unwrap().at(), now);
+    /// let second = bucket.reserve(now, 2, longest).unwrap();
+    /// assert_eq!(second.at(), Instant::from_secs(2));
+    /// let third = bucket.reserve(now, 1, longest);
+    /// assert_eq!(third, Err(Refusal::Until(Instant::from_secs(3))));
+    ///
+    /// bucket.cancel(second);
+    /// assert_eq!(bucket.reserve(now, 1, longest).unwrap().at(), Instant::from_secs(1));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refusal::Until`] where that is later than the longest wait,
+    /// [`Refusal::Never`] where `amount` is more than the burst.
+    pub fn reserve(
+        &mut self,
+        now: Instant,
+        amount: u64,
+        longest: Duration,
+    ) -> Result<Reservation, Refusal> {
+        let before = self.tat;
+        let at = match self.peek(now, amount) {
+            Ok(()) => now,
+            Err(Refusal::Until(at)) if at <= now.saturating_add(longest) => at,
+            Err(refusal) => return Err(refusal),
+        };
+        let charge = if at == now {
+            self.charge(now, amount)
+        } else {
+            // It is full at that instant at the earliest: no refill is lost.
+            self.enter(at, amount)
+        };
+        Ok(Reservation { at, charge, before })
+    }
+
+    /// Gives a reservation back that was not used, whenever and in whatever
+    /// order: as [`refund`](Self::refund) of all of it, and without a trace
+    /// where nothing was charged or given back since.
+    pub fn cancel(&mut self, mut reservation: Reservation) {
+        let charge = &mut reservation.charge;
+        let untouched = charge.serial == self.serial
+            && charge.era == self.era
+            && charge.tat == self.tat
+            && charge.returned == self.returned
+            && charge.raised == self.raised;
+        self.refund(charge, u64::MAX);
+        if untouched {
+            self.tat = reservation.before;
+        }
+    }
+
     /// Takes `amount` at `now` whether the bucket holds it or not. What it does
     /// not hold is a debt that the refill pays off first.
     #[inline]
     pub fn charge(&mut self, now: Instant, amount: u64) -> Charge {
-        let here = ticks(self.rate, now);
-        if self.tat <= here {
+        if self.is_full(now) {
             self.era = self.era.wrapping_add(1);
             self.since_full = 0;
         }
+        self.enter(now, amount)
+    }
+
+    /// Enters a charge of `amount` at `at`.
+    #[inline]
+    fn enter(&mut self, at: Instant, amount: u64) -> Charge {
+        let here = ticks(self.rate, at);
         let older = self.since_full;
         self.tat = self.tat.max(here).saturating_add(tokens(self.rate, amount));
         let before = self.last;
         self.serial = self.serial.wrapping_add(1);
-        self.last = self.last.max(now);
+        self.last = self.last.max(at);
         self.since_full = older.saturating_add(amount);
         Charge {
             amount,
-            at: now,
             before,
-            owed: u64::try_from(self.tat.wrapping_sub(here)).unwrap_or(u64::MAX),
+            tat: self.tat,
             returned: self.returned,
             older,
             raised: self.raised,
@@ -200,10 +383,32 @@ impl TokenBucket {
     /// bucket cannot have been full since. Where younger charges were given
     /// back before it, what is lost is at most the refill since the bucket was
     /// last full: in constant space it is not known whose refunds they were.
+    /// Nothing comes back of a charge from before the last change but one of
+    /// rate or burst.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 10)?;
+    /// let mut charge = bucket.charge(Instant::ZERO, 10);
+    /// bucket.refund(&mut charge, 4);
+    /// assert_eq!(bucket.available(Instant::ZERO), 4);
+    ///
+    /// // Without the rest of the charge it would have been full all the time.
+    /// let _full = bucket.charge(Instant::from_secs(6), 10);
+    /// bucket.refund(&mut charge, 6);
+    /// assert_eq!(bucket.available(Instant::from_secs(6)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn refund(&mut self, charge: &mut Charge, amount: u64) {
         let amount = amount.min(charge.amount);
+        if amount == 0 {
+            return;
+        }
+        let most = self.convert_charge(charge);
         // Found full since, it would have been full without the charge too.
         if charge.era != self.era {
+            charge.amount = charge.amount.saturating_sub(amount);
             return;
         }
         // Every later charge found the bucket at least this far from full: what
@@ -212,38 +417,63 @@ impl TokenBucket {
         // been full where that is less than the charge, and refill was lost.
         let given_back = self.returned.wrapping_sub(charge.returned);
         let raised = self.raised.wrapping_sub(charge.raised);
-        let still_owed = ticks(self.rate, charge.at)
-            .saturating_add(u128::from(charge.owed))
+        let still_owed = charge
+            .tat
             .saturating_sub(ticks(self.rate, self.last))
             .saturating_sub(given_back.min(tokens(self.rate, charge.older)))
             .saturating_sub(raised);
         let back = tokens(self.rate, amount);
-        let given = back.min(still_owed).min(self.tat);
+        let given = back.min(still_owed).min(most).min(self.tat);
         self.tat = self.tat.wrapping_sub(given);
         self.returned = self.returned.wrapping_add(given);
         if amount == charge.amount && charge.serial == self.serial {
-            // The newest charge, and all of it: as if it had never been.
+            // The newest charge, and all of it: as if it had never been, and
+            // the one before it is the newest again.
             self.last = charge.before;
+            self.serial = self.serial.wrapping_sub(1);
             if given_back == 0 {
                 self.returned = charge.returned;
             }
         }
         self.since_full = self.since_full.saturating_sub(amount);
         // What is left of the charge is as if it had been that much less.
-        charge.amount = charge.amount.saturating_sub(amount);
-        charge.owed = charge
-            .owed
-            .saturating_sub(u64::try_from(back).unwrap_or(u64::MAX));
+        let most = most.saturating_sub(given);
+        charge.amount = charge.amount.saturating_sub(amount).min(self.whole(most));
+        charge.tat = charge.tat.saturating_sub(back);
         charge.returned = charge.returned.wrapping_add(given);
+    }
+
+    /// Makes of a charge from before the last change of rate and burst one that
+    /// was made right after it, and tells how much of it the bucket was still
+    /// owed at the change, in units: no more of it can be given back.
+    fn convert_charge(&self, charge: &mut Charge) -> u128 {
+        let Some(earlier) = self.earlier.filter(|earlier| earlier.era == charge.era) else {
+            return u128::MAX;
+        };
+        let given_back = earlier.returned.wrapping_sub(charge.returned);
+        let raised = earlier.raised.wrapping_sub(charge.raised);
+        let still_owed = charge
+            .tat
+            .saturating_sub(ticks(earlier.rate, earlier.changed))
+            .saturating_sub(given_back.min(tokens(earlier.rate, charge.older)))
+            .saturating_sub(raised);
+        let most = convert(still_owed, earlier.rate, self.rate, Round::Down);
+        // How far it was from full under the new burst.
+        let owed = most
+            .saturating_add(tokens(self.rate, self.burst))
+            .saturating_sub(tokens(self.rate, earlier.burst));
+        charge.tat = ticks(self.rate, earlier.changed).saturating_add(owed);
+        charge.returned = 0;
+        charge.raised = 0;
+        charge.era = charge.era.wrapping_add(1);
+        // Never the newest: the change came after it.
+        charge.serial = self.serial.wrapping_add(1);
+        most
     }
 
     /// What it holds at `now`, rounded down; 0 where it is in debt.
     pub fn available(&self, now: Instant) -> u64 {
-        let level = self.depth.saturating_sub(self.owed(now));
-        let whole = level.checked_div(u128::from(self.rate.period_nanos()));
-        whole
-            .and_then(|whole| u64::try_from(whole).ok())
-            .unwrap_or(u64::MAX)
+        self.whole(self.depth.saturating_sub(self.owed(now)))
     }
 
     /// How far it is below empty at `now`, rounded up; 0 where it is not.
@@ -254,6 +484,19 @@ impl TokenBucket {
     /// Changes rate and burst at `now` and keeps what the bucket holds, as far
     /// as the new burst has room for it: no burst is given, no token is lost.
     /// What it holds is rounded down by less than one unit of the new rate.
+    /// Instants that were promised before stand.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_minute(50)?, 50)?;
+    /// let mut charge = bucket.charge(Instant::ZERO, 30);
+    /// bucket.set(Instant::ZERO, Rate::per_minute(1_000)?, 1_000)?;
+    /// assert_eq!(bucket.available(Instant::ZERO), 20);
+    /// bucket.refund(&mut charge, 30);
+    /// assert_eq!(bucket.available(Instant::ZERO), 50);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// Where `burst` is 0; then nothing changes.
@@ -262,14 +505,27 @@ impl TokenBucket {
         let owed = self.owed(now);
         // What it misses of the new burst: what it missed of the old one, and
         // the difference between them.
-        let missing = convert(owed, self.rate, rate)
+        let missing = convert(owed, self.rate, rate, Round::Up)
             .saturating_add(changed.depth)
             .saturating_sub(tokens(rate, self.burst));
         changed.tat = ticks(rate, now).saturating_add(missing);
-        // Charges made at the old rate are not given back at the new one: their
-        // units are others.
+        changed.last = self.last.max(now);
+        changed.serial = self.serial.wrapping_add(1);
         changed.era = self.era.wrapping_add(1);
-        changed.serial = self.serial;
+        if owed == 0 || missing == 0 {
+            // Full at the change: nothing from before it is given back.
+            changed.era = changed.era.wrapping_add(1);
+        } else {
+            changed.since_full = self.since_full;
+        }
+        changed.earlier = Some(Earlier {
+            rate: self.rate,
+            burst: self.burst,
+            returned: self.returned,
+            raised: self.raised,
+            changed: now,
+            era: self.era,
+        });
         *self = changed;
         Ok(())
     }
@@ -351,6 +607,14 @@ impl TokenBucket {
         self.tat.saturating_sub(ticks(self.rate, now))
     }
 
+    /// How many tokens `units` are, rounded down; saturating.
+    fn whole(&self, units: u128) -> u64 {
+        let whole = units.checked_div(u128::from(self.rate.period_nanos()));
+        whole
+            .and_then(|whole| u64::try_from(whole).ok())
+            .unwrap_or(u64::MAX)
+    }
+
     /// How many tokens `units` are, rounded up; saturating.
     pub(crate) fn tokens_in(&self, units: u128) -> u64 {
         let whole = units.div_ceil(u128::from(self.rate.period_nanos().max(1)));
@@ -368,6 +632,23 @@ impl TokenBucket {
             Err(_) => u64::try_from(units.div_ceil(u128::from(count))).unwrap_or(u64::MAX),
         };
         Instant::from_nanos(now.as_nanos().saturating_add(span))
+    }
+}
+
+impl Limit for TokenBucket {
+    type Amount = u64;
+    type Charge = Charge;
+
+    fn peek(&self, now: Instant, amount: u64) -> Result<(), Blocked> {
+        self.peek(now, amount).map_err(Blocked::alone)
+    }
+
+    fn charge(&mut self, now: Instant, amount: u64) -> Charge {
+        self.charge(now, amount)
+    }
+
+    fn refund(&mut self, _now: Instant, charge: &mut Charge, amount: u64) {
+        self.refund(charge, amount);
     }
 }
 
@@ -391,17 +672,26 @@ pub(crate) const fn tokens(rate: Rate, amount: u64) -> u128 {
     amount as u128 * rate.period_nanos() as u128
 }
 
-/// `units` of rate `from` in units of rate `to`, the same tokens, rounded up.
-fn convert(units: u128, from: Rate, to: Rate) -> u128 {
+#[derive(Clone, Copy)]
+enum Round {
+    Up,
+    Down,
+}
+
+/// `units` of rate `from` in units of rate `to`, the same tokens.
+fn convert(units: u128, from: Rate, to: Rate, round: Round) -> u128 {
     let (old, new) = (
         u128::from(from.period_nanos().max(1)),
         u128::from(to.period_nanos()),
     );
     let whole = units.checked_div(old).unwrap_or_default();
     let rest = units.checked_rem(old).unwrap_or_default();
-    whole
-        .saturating_mul(new)
-        .saturating_add(rest.saturating_mul(new).div_ceil(old))
+    let part = rest.saturating_mul(new);
+    let part = match round {
+        Round::Up => part.div_ceil(old),
+        Round::Down => part.checked_div(old).unwrap_or_default(),
+    };
+    whole.saturating_mul(new).saturating_add(part)
 }
 
 #[cfg(test)]

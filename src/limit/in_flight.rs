@@ -1,5 +1,10 @@
 //! The in-flight cap: so many at once, and no more.
 //!
+//! Choose it where a server caps what is under way, and says at how many; where
+//! it does not say, [`AdaptiveInFlight`](crate::AdaptiveInFlight). It takes 752
+//! bytes. It errs by what was lost: a place whose owner vanished is taken for
+//! up to an eighth longer than its lifetime.
+//!
 //! Whoever holds a place may vanish without giving it back, so places expire.
 //! They expire in constant space: time is cut into slices of an eighth of the
 //! lifetime, the places taken in one slice are one count, and that count
@@ -10,7 +15,7 @@ use core::time::Duration;
 
 use crate::{
     error::ConfigError,
-    limit::Refusal,
+    limit::{Blocked, Limit, Refusal},
     time::{Instant, nanos},
     units::{Cost, Dimension},
 };
@@ -44,6 +49,7 @@ pub struct InFlight {
 #[must_use = "a place that is not released is taken until it expires"]
 pub struct Slot {
     slice: u64,
+    count: u32,
 }
 
 impl InFlight {
@@ -71,10 +77,7 @@ impl InFlight {
     /// # Errors
     /// [`Refusal::Until`] the instant at which enough places expire.
     pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
-        match self.flights.below(now.max(self.latest), self.cap) {
-            None => Ok(()),
-            Some(until) => Err(Refusal::Until(until)),
-        }
+        self.room(now, 1)
     }
 
     /// Takes a place at `now`.
@@ -83,21 +86,71 @@ impl InFlight {
     /// As [`peek`](Self::peek).
     pub fn try_acquire(&mut self, now: Instant) -> Result<Slot, Refusal> {
         self.peek(now)?;
-        self.latest = self.latest.max(now);
-        Ok(Slot {
-            slice: self.flights.take(self.latest, &Cost::ZERO),
-        })
+        Ok(self.take(now, 1))
     }
 
     /// Gives a place back.
-    pub fn release(&mut self, now: Instant, slot: Slot) {
-        self.latest = self.latest.max(now);
-        let _still_held = self.flights.give_back(self.latest, slot.slice, &Cost::ZERO);
+    pub fn release(&mut self, now: Instant, mut slot: Slot) {
+        self.refund(now, &mut slot, u32::MAX);
     }
 
     /// How many places are taken at `now`.
     pub fn taken(&self, now: Instant) -> u32 {
         self.flights.count(now.max(self.latest))
+    }
+
+    /// Changes the cap. Who is under way stays so; where that is more than the
+    /// new cap, nothing passes until it is less.
+    ///
+    /// # Errors
+    /// Where `cap` is 0; then nothing changes.
+    pub const fn set(&mut self, cap: u32) -> Result<(), ConfigError> {
+        if cap == 0 {
+            return Err(ConfigError::ZeroInFlight);
+        }
+        self.cap = cap;
+        Ok(())
+    }
+
+    fn room(&self, now: Instant, count: u32) -> Result<(), Refusal> {
+        let Some(before) = self.cap.checked_sub(count) else {
+            return Err(Refusal::Never);
+        };
+        match self.flights.at_most(now.max(self.latest), before) {
+            None => Ok(()),
+            Some(until) => Err(Refusal::Until(until)),
+        }
+    }
+
+    fn take(&mut self, now: Instant, count: u32) -> Slot {
+        self.latest = self.latest.max(now);
+        Slot {
+            slice: self.flights.take_some(self.latest, count, &Cost::ZERO),
+            count,
+        }
+    }
+}
+
+/// An amount is a number of places.
+impl Limit for InFlight {
+    type Amount = u32;
+    type Charge = Slot;
+
+    fn peek(&self, now: Instant, count: u32) -> Result<(), Blocked> {
+        self.room(now, count).map_err(Blocked::alone)
+    }
+
+    fn charge(&mut self, now: Instant, count: u32) -> Slot {
+        self.take(now, count)
+    }
+
+    fn refund(&mut self, now: Instant, slot: &mut Slot, count: u32) {
+        let count = count.min(slot.count);
+        slot.count = slot.count.saturating_sub(count);
+        self.latest = self.latest.max(now);
+        let _still_held = self
+            .flights
+            .give_back_some(self.latest, slot.slice, count, &Cost::ZERO);
     }
 }
 
@@ -153,6 +206,11 @@ impl Flights {
 
     /// Counts one taken at `now`; gives the number of its slice.
     pub(crate) fn take(&mut self, now: Instant, cost: &Cost) -> u64 {
+        self.take_some(now, 1, cost)
+    }
+
+    /// Counts `count` taken at `now`; gives the number of their slice.
+    pub(crate) fn take_some(&mut self, now: Instant, count: u32, cost: &Cost) -> u64 {
         let number = self.number(now);
         self.newest = number;
         if let Some(slice) = self.slice_mut(number) {
@@ -162,7 +220,7 @@ impl Flights {
                     ..Slice::EMPTY
                 };
             }
-            slice.count = slice.count.saturating_add(1);
+            slice.count = slice.count.saturating_add(count);
             slice.sums = slice.sums.saturating_add(cost);
         }
         number
@@ -170,12 +228,23 @@ impl Flights {
 
     /// Forgets one of slice `number`. False where it has expired.
     pub(crate) fn give_back(&mut self, now: Instant, number: u64, cost: &Cost) -> bool {
+        self.give_back_some(now, number, 1, cost)
+    }
+
+    /// Forgets `count` of slice `number`. False where they have expired.
+    pub(crate) fn give_back_some(
+        &mut self,
+        now: Instant,
+        number: u64,
+        count: u32,
+        cost: &Cost,
+    ) -> bool {
         if !is_live(number, self.number(now)) {
             return false;
         }
         match self.slice_mut(number) {
             Some(slice) if slice.number == number && slice.count > 0 => {
-                slice.count = slice.count.saturating_sub(1);
+                slice.count = slice.count.saturating_sub(count);
                 slice.sums = slice.sums.saturating_sub(cost);
                 true
             }
@@ -206,9 +275,18 @@ impl Flights {
     /// `None` where there are fewer than `cap` at `now`, else the instant at
     /// which enough have expired.
     pub(crate) fn below(&self, now: Instant, cap: u32) -> Option<Instant> {
+        match cap.checked_sub(1) {
+            Some(most) => self.at_most(now, most),
+            None => Some(Instant::MAX),
+        }
+    }
+
+    /// `None` where there are at most `most` at `now`, else the instant at
+    /// which enough have expired.
+    pub(crate) fn at_most(&self, now: Instant, most: u32) -> Option<Instant> {
         let mut count = self.count(now);
         let mut until = None;
-        while count >= cap {
+        while count > most {
             // The oldest that has not been counted off yet.
             let after = until.map(|(number, _)| number);
             let next = self

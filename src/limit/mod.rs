@@ -1,19 +1,29 @@
 //! Layer 1, what may pass: one algorithm a file, each usable alone.
 //!
 //! In comes an instant and an amount, out goes leave or a [`Refusal`]. Nothing
-//! here knows a dimension, a request or a server.
+//! here knows a request or a server, and of dimensions only that a cost has one
+//! amount of each.
+//!
+//! Several are one by [`Limit`]: a tuple of limits is a limit.
+//!
+//! What each of them lets pass in two minutes of which the middle is quiet, and
+//! what was asked for (`cargo run --example shapes` draws it):
+//!
+//! ![Admissions over two minutes](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/all.svg)
 
 mod bucket;
 mod in_flight;
+mod joint;
 mod pause;
 
 use thiserror::Error;
 
-pub use bucket::{Charge, TokenBucket};
+pub use bucket::{Charge, Reservation, TokenBucket};
 pub(crate) use bucket::{ticks, tokens};
 pub(crate) use in_flight::Flights;
 pub use in_flight::{InFlight, Slot};
-pub use pause::Pause;
+pub use joint::{Borrowed, Of, Together};
+pub use pause::{Pause, SpreadPause};
 
 use crate::time::Instant;
 
@@ -33,4 +43,101 @@ pub enum Refusal {
     /// once.
     #[error("more than the limit ever lets through at once")]
     Never,
+}
+
+/// Which of several limits binds, and until when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("limit {by}: {refusal}")]
+#[non_exhaustive]
+pub struct Blocked {
+    /// The one that binds longest: its place among all that were asked, nested
+    /// ones counted one by one from the left, from 0.
+    pub by: usize,
+    /// Until when. All of them let it pass then, and no nanosecond earlier.
+    pub refusal: Refusal,
+}
+
+impl Blocked {
+    /// By a limit that is asked alone.
+    ///
+    /// ```
+    /// use sendwhen::{Blocked, Refusal};
+    ///
+    /// assert_eq!(Blocked::alone(Refusal::Never).by, 0);
+    /// ```
+    pub const fn alone(refusal: Refusal) -> Self {
+        Self { by: 0, refusal }
+    }
+}
+
+/// Something that lets amounts pass, or says when it will: what all parts of
+/// this layer have in common, so that several are asked as one.
+///
+/// A tuple of up to eight limits is a limit, whose amount is a tuple; so is an
+/// array of them, and [`Together`] asks each for the same amount. It takes from
+/// all or from none. [`Borrowed`] puts limits together that live elsewhere;
+/// `None` limits nothing.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{InFlight, Instant, Limit, Rate, Refusal, Spacing, TokenBucket};
+///
+/// let mut limits = (
+///     TokenBucket::new(Rate::per_minute(30_000)?, 30_000)?,
+///     Spacing::new(Rate::per_second(5)?),
+///     InFlight::new(8, Duration::from_secs(600))?,
+/// );
+/// let now = Instant::ZERO;
+/// let mut first = limits.try_acquire(now, (1_200, 1, 1)).unwrap();
+///
+/// // One at a time: the spacing binds, and the others gave nothing.
+/// let blocked = limits.try_acquire(now, (1_200, 1, 1)).unwrap_err();
+/// assert_eq!(blocked.by, 1);
+/// assert_eq!(blocked.refusal, Refusal::Until(Instant::from_millis(200)));
+/// assert_eq!(limits.0.available(now), 28_800);
+///
+/// // It took less than was thought.
+/// limits.refund(now, &mut first, (200, 0, 1));
+/// assert_eq!(limits.0.available(now), 29_000);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
+///
+/// # For who implements it
+///
+/// `peek` is a function of the limit and of `now` alone. What passes at an
+/// instant passes at every later one until something is charged: then the
+/// latest of several instants is the earliest at which all of them let it
+/// pass, and [`Refusal::Until`] is exact for all of them at once.
+pub trait Limit {
+    /// What is asked for.
+    type Amount: Copy;
+    /// What is remembered of a charge, so that it can be given back.
+    type Charge;
+
+    /// Of how many limits it is made.
+    fn leaves(&self) -> usize {
+        1
+    }
+
+    /// Whether `amount` would pass at `now`; changes nothing.
+    ///
+    /// # Errors
+    /// The limit that binds, and the exact instant from which all let it pass.
+    fn peek(&self, now: Instant, amount: Self::Amount) -> Result<(), Blocked>;
+
+    /// Takes `amount` at `now`, whether it would pass or not.
+    fn charge(&mut self, now: Instant, amount: Self::Amount) -> Self::Charge;
+
+    /// Gives `amount` of a charge back, or all of it where that is less; never
+    /// more than would be there without the charge.
+    fn refund(&mut self, now: Instant, charge: &mut Self::Charge, amount: Self::Amount);
+
+    /// Takes `amount` at `now` if all let it pass; changes nothing if not.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek).
+    fn try_acquire(&mut self, now: Instant, amount: Self::Amount) -> Result<Self::Charge, Blocked> {
+        self.peek(now, amount)?;
+        Ok(self.charge(now, amount))
+    }
 }
