@@ -130,8 +130,8 @@ pub use hints::{
     Reset, ResetGiven, ServerHints, Status, Unified, Unit,
 };
 pub use limit::{
-    Blocked, Borrowed, Charge, InFlight, Limit, Of, Pause, Refusal, Reservation, Slot, SpreadPause,
-    Together, TokenBucket,
+    Blocked, Borrowed, Charge, InFlight, Limit, Of, Pause, Refusal, Reservation, Slot, Spacing,
+    SpacingCharge, SpreadPause, Together, TokenBucket, Turn,
 };
 pub use limiter::{Limiter, Permit};
 pub use pools::Pools;

@@ -15,6 +15,7 @@ mod bucket;
 mod in_flight;
 mod joint;
 mod pause;
+mod spacing;
 
 use thiserror::Error;
 
@@ -24,6 +25,7 @@ pub(crate) use in_flight::Flights;
 pub use in_flight::{InFlight, Slot};
 pub use joint::{Borrowed, Of, Together};
 pub use pause::{Pause, SpreadPause};
+pub use spacing::{Spacing, SpacingCharge, Turn};
 
 use crate::time::Instant;
 

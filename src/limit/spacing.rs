@@ -1,0 +1,210 @@
+//! The leaky bucket as a queue: one by one, evenly.
+//!
+//! Choose it where requests shall not come in bursts at all. It takes 48 bytes,
+//! and errs by nothing: after each request it lets nothing pass for as long as
+//! the request's amount takes at the rate. An amount of any size passes; the
+//! next one waits for it.
+//!
+//! A token bucket of burst 1 spaces single requests too; this one also spaces
+//! amounts, as bytes down a wire, and hands out turns in a queue.
+
+use core::time::Duration;
+
+use crate::{
+    limit::{Blocked, Limit, Refusal, ticks, tokens},
+    time::Instant,
+    units::Rate,
+};
+
+/// Lets amounts pass one after the other, each taking its time at a rate.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, Rate, Refusal, Spacing};
+///
+/// let mut spacing = Spacing::new(Rate::per_second(3)?);
+/// assert!(spacing.try_acquire(Instant::ZERO, 1).is_ok());
+/// let refused = spacing.try_acquire(Instant::ZERO, 1);
+/// assert_eq!(refused, Err(Refusal::Until(Instant::from_nanos(333_333_334))));
+///
+/// // As a queue: each gets its turn, if it is not too far away.
+/// let longest = Duration::from_millis(700);
+/// let turns = [(); 3].map(|()| spacing.reserve(Instant::ZERO, 1, longest).ok());
+/// let at = turns.map(|turn| turn.map(|turn| turn.at().as_nanos()));
+/// assert_eq!(at, [Some(333_333_334), Some(666_666_667), None]);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Spacing {
+    rate: Rate,
+    /// When the next may pass, in units of 1 / count nanoseconds, as in
+    /// [`TokenBucket`](crate::TokenBucket).
+    next: u128,
+    /// The number of the newest charge; wraps.
+    serial: u64,
+}
+
+/// What [`Spacing`] remembers of a charge, so that it can be given back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SpacingCharge {
+    amount: u64,
+    serial: u64,
+    /// When the next might have passed before it.
+    before: u128,
+    /// When it began to take its time.
+    began: u128,
+}
+
+impl SpacingCharge {
+    /// How much was charged and has not been given back.
+    pub const fn amount(&self) -> u64 {
+        self.amount
+    }
+}
+
+/// A turn in the queue, taken already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "a turn that is not used is lost until it is cancelled"]
+pub struct Turn {
+    at: Instant,
+    charge: SpacingCharge,
+}
+
+impl Turn {
+    /// When it comes.
+    pub const fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// The charge, to give a part of it back by [`Spacing::refund`].
+    pub const fn charge(self) -> SpacingCharge {
+        self.charge
+    }
+}
+
+impl Spacing {
+    /// Amounts that take their time at `rate`.
+    pub const fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            next: 0,
+            serial: 0,
+        }
+    }
+
+    /// Its rate.
+    pub const fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Whether `amount` would pass at `now`; changes nothing.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    #[inline]
+    pub fn peek(&self, now: Instant, _amount: u64) -> Result<(), Refusal> {
+        match self.next_turn(now) {
+            at if at == now => Ok(()),
+            at => Err(Refusal::Until(at)),
+        }
+    }
+
+    /// Takes `amount` at `now` if nothing is in its way; changes nothing if
+    /// something is.
+    ///
+    /// # Errors
+    /// [`Refusal::Until`] the exact instant from which the way is free.
+    #[inline]
+    pub fn try_acquire(&mut self, now: Instant, amount: u64) -> Result<SpacingCharge, Refusal> {
+        self.peek(now, amount)?;
+        Ok(self.charge(now, amount))
+    }
+
+    /// Takes the next turn for `amount`, and says when it comes: no later than
+    /// `longest` from `now`. Changes nothing if refused.
+    ///
+    /// # Errors
+    /// [`Refusal::Until`] where it comes later.
+    pub fn reserve(
+        &mut self,
+        now: Instant,
+        amount: u64,
+        longest: Duration,
+    ) -> Result<Turn, Refusal> {
+        let at = self.next_turn(now);
+        if at > now.saturating_add(longest) {
+            return Err(Refusal::Until(at));
+        }
+        let charge = self.charge(now, amount);
+        Ok(Turn { at, charge })
+    }
+
+    /// Gives a turn back that was not used: as [`refund`](Self::refund) of all
+    /// of it.
+    pub fn cancel(&mut self, mut turn: Turn) {
+        self.refund(&mut turn.charge, u64::MAX);
+    }
+
+    /// Takes `amount` behind all that was taken before, at `now` or after.
+    #[inline]
+    pub fn charge(&mut self, now: Instant, amount: u64) -> SpacingCharge {
+        let before = self.next;
+        let began = before.max(ticks(self.rate, now));
+        self.next = began.saturating_add(tokens(self.rate, amount));
+        self.serial = self.serial.wrapping_add(1);
+        SpacingCharge {
+            amount,
+            serial: self.serial,
+            before,
+            began,
+        }
+    }
+
+    /// Gives `amount` of a charge back, or all of it where that is less. It
+    /// comes back where nothing was charged after it, or where that was
+    /// cancelled: those behind it were told their turns already, and its time
+    /// passes unused.
+    pub fn refund(&mut self, charge: &mut SpacingCharge, amount: u64) {
+        let amount = amount.min(charge.amount);
+        charge.amount = charge.amount.saturating_sub(amount);
+        if amount == 0 || charge.serial != self.serial {
+            return;
+        }
+        if charge.amount == 0 {
+            // As if it had never been; the one before it is the newest again.
+            self.next = charge.before;
+            self.serial = self.serial.wrapping_sub(1);
+        } else {
+            let left = tokens(self.rate, charge.amount);
+            self.next = charge.began.saturating_add(left);
+        }
+    }
+
+    /// The first instant from `now` on at which the way is free.
+    fn next_turn(&self, now: Instant) -> Instant {
+        let units = self.next.saturating_sub(ticks(self.rate, now));
+        let span = match u64::try_from(units) {
+            Ok(units) => units.div_ceil(self.rate.count().max(1)),
+            Err(_) => u64::try_from(units.div_ceil(u128::from(self.rate.count().max(1))))
+                .unwrap_or(u64::MAX),
+        };
+        Instant::from_nanos(now.as_nanos().saturating_add(span))
+    }
+}
+
+impl Limit for Spacing {
+    type Amount = u64;
+    type Charge = SpacingCharge;
+
+    fn peek(&self, now: Instant, amount: u64) -> Result<(), Blocked> {
+        self.peek(now, amount).map_err(Blocked::alone)
+    }
+
+    fn charge(&mut self, now: Instant, amount: u64) -> SpacingCharge {
+        self.charge(now, amount)
+    }
+
+    fn refund(&mut self, _now: Instant, charge: &mut SpacingCharge, amount: u64) {
+        self.refund(charge, amount);
+    }
+}
