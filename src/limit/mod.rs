@@ -12,20 +12,24 @@
 //! ![Admissions over two minutes](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/all.svg)
 
 mod bucket;
+mod fixed;
 mod in_flight;
 mod joint;
 mod pause;
 mod spacing;
+mod windows;
 
 use thiserror::Error;
 
 pub use bucket::{Charge, Reservation, TokenBucket};
 pub(crate) use bucket::{ticks, tokens};
+pub use fixed::FixedWindow;
 pub(crate) use in_flight::Flights;
 pub use in_flight::{InFlight, Slot};
 pub use joint::{Borrowed, Of, Together};
 pub use pause::{Pause, SpreadPause};
 pub use spacing::{Spacing, SpacingCharge, Turn};
+pub use windows::WindowCharge;
 
 use crate::time::Instant;
 
