@@ -12,6 +12,7 @@
 //! ![Admissions over two minutes](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/all.svg)
 
 mod bucket;
+mod counter;
 mod fixed;
 mod in_flight;
 mod joint;
@@ -23,6 +24,7 @@ use thiserror::Error;
 
 pub use bucket::{Charge, Reservation, TokenBucket};
 pub(crate) use bucket::{ticks, tokens};
+pub use counter::SlidingCounter;
 pub use fixed::FixedWindow;
 pub(crate) use in_flight::Flights;
 pub use in_flight::{InFlight, Slot};
