@@ -18,6 +18,7 @@ mod in_flight;
 mod joint;
 mod log;
 mod pause;
+mod quota;
 mod spacing;
 mod windows;
 
@@ -32,6 +33,7 @@ pub use in_flight::{InFlight, Slot};
 pub use joint::{Borrowed, Of, Together};
 pub use log::{LogCharge, LogEntry, SlidingLog};
 pub use pause::{Pause, SpreadPause};
+pub use quota::{Quota, QuotaCharge};
 pub use spacing::{Spacing, SpacingCharge, Turn};
 pub use windows::WindowCharge;
 
