@@ -130,9 +130,10 @@ pub use hints::{
     Reset, ResetGiven, ServerHints, Status, Unified, Unit,
 };
 pub use limit::{
-    Blocked, Borrowed, Charge, FixedWindow, InFlight, Limit, LogCharge, LogEntry, Of, Pause, Quota,
-    QuotaCharge, Refusal, Reservation, SlidingCounter, SlidingLog, Slot, Spacing, SpacingCharge,
-    SpreadPause, Together, TokenBucket, Turn, WindowCharge,
+    AdaptiveInFlight, AdaptiveSlot, Blocked, Borrowed, Charge, FixedWindow, InFlight, Limit,
+    LogCharge, LogEntry, Of, Outcome, Pause, Quota, QuotaCharge, Refusal, Reservation,
+    SlidingCounter, SlidingLog, Slot, Spacing, SpacingCharge, SpreadPause, Together, TokenBucket,
+    Turn, WindowCharge,
 };
 pub use limiter::{Limiter, Permit};
 pub use pools::Pools;

@@ -11,6 +11,7 @@
 //!
 //! ![Admissions over two minutes](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/all.svg)
 
+mod adaptive;
 mod bucket;
 mod counter;
 mod fixed;
@@ -24,6 +25,7 @@ mod windows;
 
 use thiserror::Error;
 
+pub use adaptive::{AdaptiveInFlight, AdaptiveSlot, Outcome};
 pub use bucket::{Charge, Reservation, TokenBucket};
 pub(crate) use bucket::{ticks, tokens};
 pub use counter::SlidingCounter;
