@@ -131,9 +131,9 @@ pub use hints::{
 };
 pub use limit::{
     AdaptiveInFlight, AdaptiveSlot, Blocked, Borrowed, Charge, FixedWindow, InFlight, Limit,
-    LogCharge, LogEntry, Of, Outcome, Pause, Quota, QuotaCharge, Refusal, Reservation,
-    SlidingCounter, SlidingLog, Slot, Spacing, SpacingCharge, SpreadPause, Together, TokenBucket,
-    Turn, WindowCharge,
+    LogCharge, LogEntry, Of, Outcome, Pause, Quota, QuotaCharge, RampCharge, Refusal, Reservation,
+    SlidingCounter, SlidingLog, Slot, SmoothRamp, Spacing, SpacingCharge, SpreadPause, StepRamp,
+    Together, TokenBucket, Turn, WindowCharge,
 };
 pub use limiter::{Limiter, Permit};
 pub use pools::Pools;

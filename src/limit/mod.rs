@@ -4,6 +4,20 @@
 //! here knows a request or a server, and of dimensions only that a cost has one
 //! amount of each.
 //!
+//! | what | choose it where | memory | what passes in any span `w` |
+//! |---|---|---|---|
+//! | [`TokenBucket`] | a server refills continuously | 208 B | at most `burst + rate * w` |
+//! | [`TokenBucket::strict`] | every minute counts, wherever it begins | 208 B | at most the limit in a window |
+//! | [`Spacing`] | requests shall come one by one, evenly | 48 B | one, then one an interval |
+//! | [`SlidingLog`] | every window counts and all of the limit is wanted | 16 B an entry | at most the limit in a window, exactly |
+//! | [`SlidingCounter`] | as the log, in constant space | 64 B | at most `limit + limit * w / window` |
+//! | [`FixedWindow`] | a server counts by the minute on the clock | 48 B | at most the limit in each of its windows, twice that across an edge |
+//! | [`Quota`] | hours, days, months; a share already spent | 64 B | at most the limit until the reset |
+//! | [`InFlight`] | a server caps what is under way | 752 B | by number, not by time |
+//! | [`AdaptiveInFlight`] | it does, and does not say at how many | 768 B | by number, not by time |
+//! | [`Pause`], [`SpreadPause`] | a server said when to come again | 8 B, 24 B | nothing, until then |
+//! | [`StepRamp`], [`SmoothRamp`] | a server refuses steep rises | 80 B, 96 B | what was used before, and a step more |
+//!
 //! Several are one by [`Limit`]: a tuple of limits is a limit.
 //!
 //! What each of them lets pass in two minutes of which the middle is quiet, and
@@ -20,7 +34,9 @@ mod joint;
 mod log;
 mod pause;
 mod quota;
+mod smooth_ramp;
 mod spacing;
+mod step_ramp;
 mod windows;
 
 use thiserror::Error;
@@ -36,7 +52,9 @@ pub use joint::{Borrowed, Of, Together};
 pub use log::{LogCharge, LogEntry, SlidingLog};
 pub use pause::{Pause, SpreadPause};
 pub use quota::{Quota, QuotaCharge};
+pub use smooth_ramp::{RampCharge, SmoothRamp};
 pub use spacing::{Spacing, SpacingCharge, Turn};
+pub use step_ramp::StepRamp;
 pub use windows::WindowCharge;
 
 use crate::time::Instant;
@@ -153,5 +171,32 @@ pub trait Limit {
     fn try_acquire(&mut self, now: Instant, amount: Self::Amount) -> Result<Self::Charge, Blocked> {
         self.peek(now, amount)?;
         Ok(self.charge(now, amount))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the pages of the algorithms say of their memory.
+    #[test]
+    fn each_takes_the_memory_that_its_page_says() {
+        let sizes = [
+            size_of::<TokenBucket>(),
+            size_of::<Spacing>(),
+            size_of::<SlidingLog<&mut [LogEntry]>>(),
+            size_of::<LogEntry>(),
+            size_of::<SlidingCounter>(),
+            size_of::<FixedWindow>(),
+            size_of::<Quota>(),
+            size_of::<InFlight>(),
+            size_of::<AdaptiveInFlight>(),
+            size_of::<Pause>(),
+            size_of::<SpreadPause>(),
+            size_of::<StepRamp>(),
+            size_of::<SmoothRamp>(),
+        ];
+        let said = [208, 48, 64, 16, 64, 48, 64, 752, 768, 8, 24, 80, 96];
+        assert_eq!(sizes, said);
     }
 }
