@@ -3,11 +3,14 @@
 use core::fmt;
 
 use crate::{
-    decision::{Attempt, Cause, Decision, Denied, Event, GiveUp, Wait},
+    attempt::{Holder, take_note},
+    decision::{Attempt, Cause, Class, Decision, Denied, Event, GiveUp, Wait},
     explain::{Explanation, Stance},
-    life::{Charge, Life, Standing},
+    hints::ServerHints,
+    life::{Life, Standing},
     pools::{Permits, Pools, Told},
-    request::Request,
+    request::{Request, Usage},
+    retry::{Guard, RetryPolicy},
     time::Instant,
     units::Cost,
 };
@@ -75,7 +78,11 @@ impl Call {
             let deadline = self.request.start_by.map(|latest| pools.inside(latest));
             self.life.begin(now, deadline);
         }
-        self.take_note(pools, now, &event);
+        let mut held = Held {
+            pools,
+            permits: &mut self.permits,
+        };
+        let _effect = take_note(&mut self.life, &self.request, &mut held, now, &event);
         match self.decide(pools, now) {
             Decision::Wait(wait) => Decision::Wait(Wait {
                 until: pools.outside(wait.until),
@@ -131,45 +138,6 @@ impl Call {
     /// How many attempts were started.
     pub const fn attempts(&self) -> u32 {
         self.life.attempts()
-    }
-
-    fn take_note<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant, event: &Event<'_>) {
-        let was_in_flight = self.life.is_in_flight();
-        let effect = self.life.handle(now, event, pools.policy());
-        if effect.charge == Charge::Nothing {
-            // Before its head is read: what that shows does not hold the charge.
-            pools.refund(&mut self.permits);
-        }
-        let hints = match event {
-            Event::Responded { hints, .. } if was_in_flight => Some(*hints),
-            _ => None,
-        };
-        if let Some(hints) = hints {
-            pools.observe_permits(now, &self.permits, hints);
-        }
-        if let Some(class) = effect.class {
-            let told = Told {
-                wait: effect.server_wait,
-                hints,
-            };
-            pools.report(now, &mut self.permits, class, told);
-        }
-        let active = if pools.guard().counts_active() {
-            pools.active(now)
-        } else {
-            0
-        };
-        self.life.settle_budget(now, &effect, active, pools.guard());
-        let actual = match effect.charge {
-            Charge::Keep => return,
-            Charge::Nothing => Some(Cost::ZERO),
-            Charge::Forecast => None,
-            Charge::Taken(usage) => {
-                pools.learn(&self.request, &usage);
-                Some(self.request.cost_of(&usage))
-            }
-        };
-        pools.settle_permits(now, &mut self.permits, actual);
     }
 
     fn decide<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant) -> Decision {
@@ -249,6 +217,46 @@ impl Call {
         };
         self.life.give_up(why);
         Decision::GiveUp(why)
+    }
+}
+
+/// A call's permits, and the pools that are lent to it.
+struct Held<'a, P: ?Sized> {
+    pools: &'a mut P,
+    permits: &'a mut Permits,
+}
+
+impl<P: Pools + ?Sized> Holder for Held<'_, P> {
+    fn policy(&self) -> &RetryPolicy {
+        self.pools.policy()
+    }
+
+    fn guard(&mut self) -> &mut Guard {
+        self.pools.guard()
+    }
+
+    fn active(&self, now: Instant) -> u32 {
+        self.pools.active(now)
+    }
+
+    fn refund(&mut self) {
+        self.pools.refund(self.permits);
+    }
+
+    fn observe(&mut self, now: Instant, hints: &ServerHints) {
+        self.pools.observe_permits(now, self.permits, hints);
+    }
+
+    fn report(&mut self, now: Instant, class: Class, told: Told<'_>) {
+        self.pools.report(now, self.permits, class, told);
+    }
+
+    fn learn(&mut self, request: &Request, usage: &Usage) {
+        self.pools.learn(request, usage);
+    }
+
+    fn settle(&mut self, now: Instant, actual: Option<Cost>) {
+        self.pools.settle_permits(now, self.permits, actual);
     }
 }
 

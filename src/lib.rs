@@ -100,6 +100,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod attempt;
 mod call;
 mod clock;
 mod control;

@@ -1,0 +1,77 @@
+//! What an event of one call means to the pools that let it pass: shared by
+//! [`Call`](crate::Call), which has them lent, and by the scheduler, which owns
+//! them.
+
+use crate::{
+    decision::{Class, Event},
+    hints::ServerHints,
+    life::{Charge, Effect, Life},
+    pools::Told,
+    request::{Request, Usage},
+    retry::{Guard, RetryPolicy},
+    time::Instant,
+    units::Cost,
+};
+
+/// The permits of one attempt, with the pools that gave them. All instants are
+/// the pools' own.
+pub(crate) trait Holder {
+    fn policy(&self) -> &RetryPolicy;
+    /// What their retries are measured against.
+    fn guard(&mut self) -> &mut Guard;
+    /// How many calls are under way.
+    fn active(&self, now: Instant) -> u32;
+    fn refund(&mut self);
+    fn observe(&mut self, now: Instant, hints: &ServerHints);
+    fn report(&mut self, now: Instant, class: Class, told: Told<'_>);
+    fn learn(&mut self, request: &Request, usage: &Usage);
+    /// After this there are no permits any more.
+    fn settle(&mut self, now: Instant, actual: Option<Cost>);
+}
+
+/// Takes note of `event` in a life and in its pools.
+pub(crate) fn take_note(
+    life: &mut Life,
+    request: &Request,
+    holder: &mut impl Holder,
+    now: Instant,
+    event: &Event<'_>,
+) -> Effect {
+    let was_in_flight = life.is_in_flight();
+    let effect = life.handle(now, event, holder.policy());
+    if effect.charge == Charge::Nothing {
+        // Before its head is read: what that shows does not hold the charge.
+        holder.refund();
+    }
+    let hints = match event {
+        Event::Responded { hints, .. } if was_in_flight => Some(*hints),
+        _ => None,
+    };
+    if let Some(hints) = hints {
+        holder.observe(now, hints);
+    }
+    if let Some(class) = effect.class {
+        let told = Told {
+            wait: effect.server_wait,
+            hints,
+        };
+        holder.report(now, class, told);
+    }
+    let active = if holder.guard().counts_active() {
+        holder.active(now)
+    } else {
+        0
+    };
+    life.settle_budget(now, &effect, active, holder.guard());
+    let actual = match effect.charge {
+        Charge::Keep => return effect,
+        Charge::Nothing => Some(Cost::ZERO),
+        Charge::Forecast => None,
+        Charge::Taken(usage) => {
+            holder.learn(request, &usage);
+            Some(request.cost_of(&usage))
+        }
+    };
+    holder.settle(now, actual);
+    effect
+}
