@@ -16,11 +16,10 @@ use crate::{
 /// The permits of one attempt, with the pools that gave them. All instants are
 /// the pools' own.
 pub(crate) trait Holder {
-    fn policy(&self) -> &RetryPolicy;
-    /// What their retries are measured against.
-    fn guard(&mut self) -> &mut Guard;
-    /// How many calls are under way.
-    fn active(&self, now: Instant) -> u32;
+    fn policy(&self) -> RetryPolicy;
+    /// What their retries are measured against, and how many calls are under
+    /// way, if that counts; `None` where the pool is gone.
+    fn guard(&mut self, now: Instant) -> Option<(&mut Guard, u32)>;
     fn refund(&mut self);
     fn observe(&mut self, now: Instant, hints: &ServerHints);
     fn report(&mut self, now: Instant, class: Class, told: Told<'_>);
@@ -38,7 +37,7 @@ pub(crate) fn take_note(
     event: &Event<'_>,
 ) -> Effect {
     let was_in_flight = life.is_in_flight();
-    let effect = life.handle(now, event, holder.policy());
+    let effect = life.handle(now, event, &holder.policy());
     if effect.charge == Charge::Nothing {
         // Before its head is read: what that shows does not hold the charge.
         holder.refund();
@@ -57,12 +56,9 @@ pub(crate) fn take_note(
         };
         holder.report(now, class, told);
     }
-    let active = if holder.guard().counts_active() {
-        holder.active(now)
-    } else {
-        0
-    };
-    life.settle_budget(now, &effect, active, holder.guard());
+    if let Some((guard, active)) = holder.guard(now) {
+        life.settle_budget(now, &effect, active, guard);
+    }
     let actual = match effect.charge {
         Charge::Keep => return effect,
         Charge::Nothing => Some(Cost::ZERO),

@@ -227,16 +227,17 @@ struct Held<'a, P: ?Sized> {
 }
 
 impl<P: Pools + ?Sized> Holder for Held<'_, P> {
-    fn policy(&self) -> &RetryPolicy {
-        self.pools.policy()
+    fn policy(&self) -> RetryPolicy {
+        *self.pools.policy()
     }
 
-    fn guard(&mut self) -> &mut Guard {
-        self.pools.guard()
-    }
-
-    fn active(&self, now: Instant) -> u32 {
-        self.pools.active(now)
+    fn guard(&mut self, now: Instant) -> Option<(&mut Guard, u32)> {
+        let active = if self.pools.guard().counts_active() {
+            self.pools.active(now)
+        } else {
+            0
+        };
+        Some((self.pools.guard(), active))
     }
 
     fn refund(&mut self) {

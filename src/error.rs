@@ -81,4 +81,10 @@ pub enum ConfigError {
     /// A step that leads nowhere.
     #[error("a ramp must rise by at least 1 in each step")]
     ZeroStep,
+    /// A route over nothing.
+    #[error("a route needs at least one alternative, and each of these at least one pool")]
+    EmptyRoute,
+    /// A route over a pool that is not there.
+    #[error("a route names a pool that this scheduler does not have")]
+    UnknownPool,
 }

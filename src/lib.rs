@@ -75,6 +75,7 @@
 //! | 0 | the vocabulary: [`Instant`], [`Rate`], [`Cost`], [`Request`], [`ServerHints`], [`Event`], [`Decision`] | everyone |
 //! | 1 | the parts: [`TokenBucket`], [`InFlight`], [`Pause`], [`Backoff`], [`HeaderParser`], [`classify`] | who needs one algorithm |
 //! | 2 | [`Limiter`] and [`Call`] | who has requests to send |
+//! | 3 | `Scheduler`, with the feature `alloc` | who has many, over several pools |
 //!
 //! # The contract
 //!
@@ -97,6 +98,8 @@
     )
 )]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
@@ -116,6 +119,8 @@ mod pools;
 mod request;
 mod retry;
 mod rng;
+#[cfg(feature = "alloc")]
+mod scheduler;
 mod time;
 mod units;
 
@@ -144,6 +149,11 @@ pub use retry::{
     HalfBudget, Jitter, LimitKind, LimitMessage, LowWater, Phase, PolicyDelays, RatioBudget,
     RetryGrant, RetryPolicy, Sdk, ServerWait, Tier, TierLimits, TokenBudget, UnknownModel,
     classify,
+};
+#[cfg(feature = "alloc")]
+pub use scheduler::{
+    Bounds, CallId, Dropped, Full, Job, Next, PoolId, Priority, Rejected, RouteId, Scheduler, Shed,
+    TenantId, Verdict,
 };
 #[cfg(feature = "std")]
 pub use time::OutOfRange;

@@ -140,6 +140,17 @@ impl Life {
         matches!(self.state, State::InFlight { .. })
     }
 
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn is_delivered(&self) -> bool {
+        matches!(self.state, State::Delivered)
+    }
+
+    /// Changes the latest start.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
     /// The first event came; `deadline` is the latest start.
     pub(crate) const fn begin(&mut self, now: Instant, deadline: Option<Instant>) {
         if self.begun.is_none() {

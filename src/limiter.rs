@@ -381,6 +381,45 @@ impl Limiter {
         self.flights.count(self.clock.peek(now))
     }
 
+    /// What is known of the limit of `dimension` at `now`; `None` where there is
+    /// no such limit, or it is not known yet.
+    ///
+    /// ```
+    /// use sendwhen::{Cost, Dimension, Instant, Limiter, Rate};
+    ///
+    /// let mut limiter = Limiter::new(42).limit(Dimension::Requests, Rate::per_minute(60)?, 4)?;
+    /// let now = Instant::from_secs(5);
+    /// let _permit = limiter.try_acquire(now, &Cost::request()).unwrap();
+    /// let level = limiter.level(now, Dimension::Requests).unwrap();
+    /// assert_eq!((level.there, level.capacity), (3, 4));
+    /// assert_eq!(limiter.level(now, Dimension::InputTokens), None);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    pub fn level(&self, now: Instant, dimension: Dimension) -> Option<Level> {
+        let now = self.clock.peek(now);
+        if dimension == Dimension::OutputTokens {
+            let nothing = Amounts {
+                forecast: 0,
+                most: 0,
+            };
+            return self
+                .output
+                .explain(now, nothing, Spread::NONE, &self.sending);
+        }
+        let ledger = self.ledgers.get(dimension.index())?;
+        let surprise = ledger.surprise();
+        ledger.explain(now, dimension, 0, Spread::NONE, surprise, &self.sending)
+    }
+
+    /// Until when the server told the whole pool to stop, where that is after
+    /// `now`.
+    pub fn paused_until(&self, now: Instant) -> Option<Instant> {
+        match self.pause.peek(self.clock.peek(now)) {
+            Err(Refusal::Until(until)) => Some(self.clock.outside(until)),
+            Ok(()) | Err(Refusal::Never) => None,
+        }
+    }
+
     /// These bind less than before.
     const fn open_up(&mut self, loosened: Binding) {
         if self.told.meets(loosened) {
@@ -440,6 +479,7 @@ impl Limiter {
             cost: self.forecast.of(request),
             most: request.max_tokens,
             profile: Some(request.profile),
+            spare: 0,
         }
     }
 
@@ -456,7 +496,8 @@ impl Limiter {
         if let Err(Refusal::Until(until)) = self.pause.peek(now) {
             verdict.wait(until, Cause::Pause, until);
         }
-        if let Some(until) = self.cap.and_then(|cap| self.flights.below(now, cap)) {
+        let cap = self.cap.map(|cap| cap.saturating_sub(wanted.spare).max(1));
+        if let Some(until) = cap.and_then(|cap| self.flights.below(now, cap)) {
             verdict.wait(until, Cause::InFlight, now);
         }
         if let Some(until) = self.slow_start.bound(now) {
@@ -884,6 +925,8 @@ pub(crate) struct Wanted {
     most: u64,
     /// Whose past the cost is forecast from, if it is.
     profile: Option<Profile>,
+    /// How many places under the in-flight cap must be left.
+    spare: u32,
 }
 
 impl Wanted {
@@ -893,6 +936,7 @@ impl Wanted {
             cost: *cost,
             most: cost.get(Dimension::OutputTokens),
             profile: None,
+            spare: 0,
         }
     }
 
@@ -900,6 +944,25 @@ impl Wanted {
     fn spread(&self, forecast: &Forecast, dimension: Dimension) -> Spread {
         self.profile
             .map_or(Spread::NONE, |profile| forecast.spread(profile, dimension))
+    }
+
+    /// The same with so much more, and so many places more under the cap: to ask
+    /// whether that would be left.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn leaving(&self, more: &Cost, places: u32) -> Self {
+        let output = more.get(Dimension::OutputTokens);
+        Self {
+            cost: self.cost.saturating_add(more),
+            most: self.most.saturating_add(output),
+            profile: self.profile,
+            spare: self.spare.saturating_add(places),
+        }
+    }
+
+    /// What it is expected to cost.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn cost(&self) -> &Cost {
+        &self.cost
     }
 
     fn output(&self) -> Amounts {

@@ -288,7 +288,6 @@ impl Ledger {
     pub(crate) const fn limit(&self) -> u64 {
         self.limit
     }
-
     /// Whether what is charged for others in flight matters to it.
     pub(crate) const fn is_late(&self) -> bool {
         matches!(self.counting, Counting::AsProduced)

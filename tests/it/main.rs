@@ -20,6 +20,8 @@ mod headers;
 mod pools;
 mod props;
 mod retry;
+#[cfg(feature = "alloc")]
+mod scheduler;
 mod seeds;
 mod server;
 mod shape;

@@ -1,0 +1,646 @@
+//! Whether the first of a route may go, over which alternative, and whether
+//! another may pass it.
+
+use alloc::vec::Vec;
+
+use super::{
+    Scheduler, after,
+    entry::{Active, At},
+    index,
+    job::{Dropped, Next},
+    pool::Pool,
+    route::{Block, Route, State, Top},
+};
+use crate::{
+    decision::{Attempt, Cause, Denied, GiveUp, Never},
+    life::Life,
+    request::Request,
+    time::Instant,
+};
+
+/// How many are looked at behind one that cannot go.
+const LOOKS: usize = 8;
+
+/// A call that is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    slot: u32,
+    route: u32,
+    class: usize,
+    request: Request,
+    start_by: Instant,
+}
+
+impl Wish {
+    const fn is_urgent(&self) -> bool {
+        self.class == super::job::Priority::Urgent.class()
+    }
+}
+
+/// What became of asking.
+enum Answer {
+    /// It goes over this alternative.
+    Go(usize),
+    /// It does not, and these pools refused it.
+    Wait(Block, Vec<u32>),
+    Drop(Dropped),
+}
+
+/// What one alternative says.
+enum Offer {
+    Pass,
+    Refuse(Refused),
+    Never(Never),
+    /// One of its pools is gone.
+    Gone,
+}
+
+#[derive(Clone, Copy)]
+struct Refused {
+    start: Instant,
+    cause: Cause,
+    pool: u32,
+    /// It would pass, but for one that goes before it.
+    behind: bool,
+}
+
+/// One that goes before, and must not be delayed.
+#[derive(Clone, Copy)]
+struct Claim {
+    wish: Wish,
+    block: Block,
+}
+
+impl Scheduler {
+    /// Asks for the first of a route that is awake. `None` where there is
+    /// nothing to be done for it.
+    pub(super) fn ask(&mut self, now: Instant, number: u32) -> Option<Next> {
+        let top = self.routes.get(index(number))?.top(now, &self.pools)?;
+        let wish = self.wish(top.slot)?;
+        let answer = self.answer(now, &wish, &top, &[]);
+        if wish.is_urgent() {
+            self.learn_urgent(&wish, &answer);
+        }
+        match answer {
+            Answer::Go(alternative) => {
+                let order = self.send(now, &wish, alternative, top.aged);
+                self.rest(number);
+                order
+            }
+            Answer::Drop(why) => {
+                self.drop_call(top.slot, why);
+                self.rest(number);
+                None
+            }
+            Answer::Wait(block, waits) => {
+                let order = self.pass_by(now, number, &top, Claim { wish, block }, waits);
+                self.look_for_late_of(now, number);
+                order
+            }
+        }
+    }
+
+    /// Looks for one that may pass the first of its route without delaying it,
+    /// and puts the route to sleep where there is none.
+    fn pass_by(
+        &mut self,
+        now: Instant,
+        number: u32,
+        top: &Top,
+        first: Claim,
+        mut waits: Vec<u32>,
+    ) -> Option<Next> {
+        let mut block = first.block;
+        let route = self.routes.get(index(number))?;
+        if route.may_be_passed(&block) {
+            let mut claims = Vec::new();
+            if !block.behind {
+                claims.push(first);
+            }
+            let behind: Vec<u32> = route
+                .lanes()
+                .rev()
+                .flat_map(|lane| lane.iter())
+                .filter(|slot| *slot != top.slot)
+                .take(LOOKS)
+                .collect();
+            for slot in behind {
+                let Some(wish) = self.wish(slot) else {
+                    continue;
+                };
+                match self.answer(now, &wish, top, &claims) {
+                    Answer::Go(alternative) => {
+                        let order = self.send(now, &wish, alternative, false);
+                        self.rest(number);
+                        return order;
+                    }
+                    Answer::Drop(why) => {
+                        self.drop_call(slot, why);
+                        self.rest(number);
+                        return None;
+                    }
+                    Answer::Wait(other, others) => {
+                        if !other.behind {
+                            claims.push(Claim { wish, block: other });
+                        }
+                        block.again = block.again.min(other.again);
+                        for pool in others {
+                            if !waits.contains(&pool) {
+                                waits.push(pool);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        self.block(now, number, block, waits);
+        None
+    }
+
+    fn wish(&self, slot: u32) -> Option<Wish> {
+        let call = self.calls.get(slot)?;
+        Some(Wish {
+            slot,
+            route: call.route,
+            class: call.class(),
+            request: call.request(),
+            start_by: call.start_by,
+        })
+    }
+
+    /// Whether a call may go. `order` is its route's first, by which it compares
+    /// with other routes; `claims` are those of its own route that it would
+    /// pass.
+    fn answer(&mut self, now: Instant, wish: &Wish, order: &Top, claims: &[Claim]) -> Answer {
+        if now > wish.start_by {
+            return Answer::Drop(self.too_late(now, wish));
+        }
+        let count = self
+            .routes
+            .get(index(wish.route))
+            .map_or(0, |route| route.alternatives.len());
+        let mut offers = Vec::new();
+        for alternative in 0..count {
+            let offer = self.offer(now, wish, alternative, order, claims);
+            let passes = matches!(offer, Offer::Pass);
+            offers.push(offer);
+            if passes {
+                // Nothing that is preferred less can be earlier.
+                break;
+            }
+        }
+        self.choose(now, wish, &offers)
+    }
+
+    /// Of what the alternatives say, the most preferred that can start no later
+    /// than the first possible and the patience for preference.
+    fn choose(&mut self, now: Instant, wish: &Wish, offers: &[Offer]) -> Answer {
+        let start = |offer: &Offer| match offer {
+            Offer::Pass => Some(now),
+            Offer::Refuse(refused) => Some(refused.start),
+            Offer::Never(_) | Offer::Gone => None,
+        };
+        let Some(soonest) = offers.iter().filter_map(start).min() else {
+            let never = offers.iter().find_map(|offer| match offer {
+                Offer::Never(never) => Some(*never),
+                _ => None,
+            });
+            return Answer::Drop(never.map_or(Dropped::NoPool, |never| {
+                Dropped::GivenUp(GiveUp::Never(never))
+            }));
+        };
+        let patience = self.routes.get(index(wish.route)).map(|r| r.patience);
+        let latest = soonest
+            .saturating_add(patience.unwrap_or_default())
+            .min(wish.start_by)
+            .max(soonest);
+        let chosen = offers
+            .iter()
+            .enumerate()
+            .find(|(_, offer)| start(offer).is_some_and(|start| start <= latest));
+        let Some((alternative, offer)) = chosen else {
+            return Answer::Drop(Dropped::NoPool);
+        };
+        let Offer::Refuse(refused) = offer else {
+            return Answer::Go(alternative);
+        };
+        if wish.start_by < Instant::MAX && (now >= wish.start_by || self.is_late(now, wish)) {
+            return Answer::Drop(self.too_late(now, wish));
+        }
+        let mut waits = Vec::new();
+        let mut again = refused.start;
+        for offer in offers {
+            if let Offer::Refuse(other) = offer {
+                again = again.min(other.start);
+                if !waits.contains(&other.pool) {
+                    waits.push(other.pool);
+                }
+            }
+        }
+        let block = Block {
+            slot: wish.slot,
+            start: refused.start,
+            again: again.min(wish.start_by).max(after(now)),
+            cause: refused.cause,
+            pool: refused.pool,
+            alternative,
+            behind: refused.behind,
+        };
+        Answer::Wait(block, waits)
+    }
+
+    /// What one alternative says to a call.
+    fn offer(
+        &mut self,
+        now: Instant,
+        wish: &Wish,
+        alternative: usize,
+        order: &Top,
+        claims: &[Claim],
+    ) -> Offer {
+        let Some(set) = set_of(&self.routes, wish.route, alternative) else {
+            return Offer::Gone;
+        };
+        match check(&mut self.pools, set, now, &wish.request, wish.is_urgent()) {
+            Offer::Pass => {}
+            refused => return refused,
+        }
+        for claim in claims {
+            if let Some(refused) = self.delays(now, wish, alternative, claim) {
+                return Offer::Refuse(refused);
+            }
+        }
+        for claim in self.claims_on(now, wish.route, alternative, order) {
+            if let Some(refused) = self.delays(now, wish, alternative, &claim) {
+                return Offer::Refuse(refused);
+            }
+        }
+        Offer::Pass
+    }
+
+    /// The firsts of other routes that go before `order` and have a claim on a
+    /// pool of this alternative.
+    fn claims_on(&self, now: Instant, number: u32, alternative: usize, order: &Top) -> Vec<Claim> {
+        let mut found: Vec<Claim> = Vec::new();
+        let home = self.routes.get(index(number)).map(|route| route.home);
+        let set = set_of(&self.routes, number, alternative).unwrap_or_default();
+        for pool in set {
+            let place = self.pools.get(index(*pool)).and_then(Option::as_ref);
+            for &claimant in place.into_iter().flat_map(|pool| &pool.claims) {
+                let Some(route) = self.routes.get(index(claimant)) else {
+                    continue;
+                };
+                let State::Blocked(block) = route.state else {
+                    continue;
+                };
+                let seen = found.iter().any(|claim| claim.wish.route == claimant);
+                let before = route
+                    .top(now, &self.pools)
+                    .is_some_and(|top| top.goes_before(order, home == Some(route.home)));
+                if seen || claimant == number || !before {
+                    continue;
+                }
+                if let Some(wish) = self.wish(block.slot) {
+                    found.push(Claim { wish, block });
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether to let `wish` pass would delay the one that has the claim: not if
+    /// that could still go at the same instant on a copy of its pools with
+    /// `wish` charged.
+    fn delays(
+        &self,
+        now: Instant,
+        wish: &Wish,
+        alternative: usize,
+        claim: &Claim,
+    ) -> Option<Refused> {
+        let behind = Refused {
+            start: claim.block.start.max(after(now)),
+            cause: claim.block.cause,
+            pool: claim.block.pool,
+            behind: true,
+        };
+        let set = set_of(&self.routes, wish.route, alternative)?;
+        let claimed = set_of(&self.routes, claim.wish.route, claim.block.alternative)?;
+        let &shared = set.iter().find(|pool| claimed.contains(pool))?;
+        let behind = if set.contains(&behind.pool) {
+            behind
+        } else {
+            Refused {
+                pool: shared,
+                ..behind
+            }
+        };
+        if set.contains(&claim.block.pool) && takes(&self.pools, wish, &claim.block) {
+            return Some(behind);
+        }
+        let mut trial = Vec::new();
+        for &number in claimed {
+            let Some(pool) = self.pools.get(index(number)).and_then(Option::as_ref) else {
+                return Some(behind);
+            };
+            let mut copy = pool.clone();
+            if set.contains(&number) {
+                if copy.release.is_under_way(now) {
+                    return Some(behind);
+                }
+                let _on_the_copy = copy.admit(now, &wish.request);
+            }
+            trial.push(copy);
+        }
+        for copy in &mut trial {
+            let answer = copy.check(now, &claim.wish.request, claim.wish.is_urgent());
+            match answer {
+                Ok(()) => {}
+                Err(Denied::Until { wait, .. }) if wait.until <= claim.block.start => {}
+                Err(_) => return Some(behind),
+            }
+        }
+        None
+    }
+
+    /// Sends a call that may go.
+    fn send(&mut self, now: Instant, wish: &Wish, alternative: usize, aged: bool) -> Option<Next> {
+        self.withdraw(wish.slot);
+        let set = set_of(&self.routes, wish.route, alternative)?.to_vec();
+        let call = self.calls.get_mut(wish.slot)?;
+        call.at = At::Flying;
+        let new = match call.active {
+            Some(active) => active,
+            None => {
+                let mut life = Life::new(self.rng.next());
+                life.begin(call.submitted, call.deadline());
+                let active = Active {
+                    life,
+                    permits: Vec::new(),
+                    alternative,
+                    until: now,
+                };
+                self.active.insert(active)?
+            }
+        };
+        call.active = Some(new);
+        let active = self.active.get_mut(new)?;
+        active.alternative = alternative;
+        active.life.sent(now);
+        for &number in &set {
+            if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
+                let permit = pool.admit(now, &wish.request);
+                active.permits.push((number, permit));
+            }
+        }
+        let attempt = Attempt {
+            number: active.life.attempts(),
+        };
+        let id = call.id(wish.slot);
+        self.flying = self.flying.saturating_add(1);
+        if !core::mem::replace(&mut call.paid, true) {
+            let (tenant, cost) = (call.tenant, call.cost);
+            self.charge(wish.route, wish.class, tenant, cost);
+        }
+        for number in set {
+            self.passed(number, aged);
+        }
+        Some(Next::Send {
+            id,
+            alternative,
+            attempt,
+        })
+    }
+
+    /// Moves a tenant on, on every route on which it waits beside others that
+    /// share by the same pool.
+    fn charge(&mut self, number: u32, class: usize, tenant: u32, cost: u64) {
+        let Some(home) = self.routes.get(index(number)).map(|route| route.home) else {
+            return;
+        };
+        let weight = self.tenants.get(&tenant).map_or(1, |weight| weight.get());
+        let flows = self.flows.get_mut(index(home));
+        let Some(flows) = flows.and_then(|classes| classes.get_mut(class)) else {
+            return;
+        };
+        let flow = flows.serve(tenant, cost, weight);
+        if flow.routes == 0 {
+            return;
+        }
+        for route in self.routes.iter_mut().filter(|route| route.home == home) {
+            if route.lane(class).is_some_and(|lane| lane.has(tenant)) {
+                route.change(class, |lane| lane.retag(tenant, flow.tag));
+            }
+        }
+    }
+
+    /// What the fate of an urgent call says of the room that is left for such.
+    fn learn_urgent(&mut self, wish: &Wish, answer: &Answer) {
+        let Some(call) = self.calls.get_mut(wish.slot) else {
+            return;
+        };
+        // Once, when it is first asked for.
+        if core::mem::replace(&mut call.asked, true) {
+            return;
+        }
+        let (alternative, could_go) = match answer {
+            Answer::Go(alternative) => (*alternative, true),
+            Answer::Wait(block, _) if is_shortage(block.cause) => (block.alternative, false),
+            Answer::Wait(..) | Answer::Drop(_) => return,
+        };
+        let set = set_of(&self.routes, wish.route, alternative);
+        for &number in set.unwrap_or_default() {
+            if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
+                let cost = *pool.wanted(&wish.request).cost();
+                pool.headroom.learn(&cost, could_go);
+            }
+        }
+    }
+}
+
+/// Late or not.
+impl Scheduler {
+    /// Whether a call cannot start in time, whatever those in flight report.
+    fn is_late(&mut self, now: Instant, wish: &Wish) -> bool {
+        let (earliest, _) = self.earliest(now, wish);
+        now > wish.start_by || earliest > wish.start_by
+    }
+
+    /// Why it is given up.
+    fn too_late(&mut self, now: Instant, wish: &Wish) -> Dropped {
+        let (mut earliest, mut cause) = self.earliest(now, wish);
+        let state = self.routes.get(index(wish.route)).map(|route| route.state);
+        if let (true, Some(State::Blocked(block))) = (earliest <= now, state) {
+            // Alone it might go: what holds up those before it held it up.
+            (earliest, cause) = (block.start, block.cause);
+        }
+        Dropped::GivenUp(GiveUp::DeadlineTooClose { earliest, cause })
+    }
+
+    /// When a call can start at the earliest over any alternative, and what
+    /// binds there. Where none ever lets it pass, the end of the clock: it is
+    /// dropped for that when it is asked for.
+    fn earliest(&mut self, now: Instant, wish: &Wish) -> (Instant, Cause) {
+        earliest(
+            &self.routes,
+            &mut self.pools,
+            now,
+            wish.route,
+            &wish.request,
+        )
+        .unwrap_or((now, Cause::Backoff))
+    }
+
+    /// Something failed at a pool: if it stopped or fell into debt for it, some
+    /// that wait for it may be late now.
+    pub(super) fn look_for_late(&mut self, now: Instant, pool: u32) {
+        for number in 0..super::number(self.routes.len()) {
+            let Some(route) = self.routes.get(index(number)) else {
+                continue;
+            };
+            let mut sets = route.alternatives.iter().flatten();
+            if route.alarm.is_some() && sets.any(|other| *other == pool) {
+                self.look_for_late_of(now, number);
+            }
+        }
+    }
+
+    /// Looks at those of a route of which an empty pool would be late once
+    /// anything at all can pass.
+    pub(super) fn look_for_late_of(&mut self, now: Instant, number: u32) {
+        let Some(first) = self.routes.get(index(number)).and_then(|route| route.alarm) else {
+            return;
+        };
+        let least = Request::new().max_tokens(0);
+        let floor = earliest(&self.routes, &mut self.pools, now, number, &least);
+        if let Some((floor, _)) = floor.filter(|(floor, _)| first < *floor) {
+            self.look_at_criticals(now, number, floor);
+        }
+    }
+
+    /// Looks at all criticals of a route that are due by `by`: drops those that
+    /// are late, and sets when the others are to be looked at again.
+    pub(super) fn look_at_criticals(&mut self, now: Instant, number: u32, by: Instant) {
+        let mut due = Vec::new();
+        if let Some(route) = self.routes.get_mut(index(number)) {
+            while let Some(first) = route.criticals.first_entry() {
+                if first.key().due > by {
+                    break;
+                }
+                due.push(first.remove());
+            }
+        }
+        for slot in due {
+            let Some(wish) = self.wish(slot) else {
+                continue;
+            };
+            if self.is_late(now, &wish) {
+                let why = self.too_late(now, &wish);
+                self.drop_call(slot, why);
+                continue;
+            }
+            let (earliest, _) = self.earliest(now, &wish);
+            // Half of what is left, so that a few looks find it in time.
+            let left = wish.start_by.saturating_duration_since(earliest.max(now));
+            let half = left.checked_div(2).unwrap_or_default();
+            let next = by.max(now).saturating_add(half).min(wish.start_by);
+            if let Some(call) = self.calls.get_mut(slot) {
+                call.critical = next.max(after(now)).max(after(by));
+                let place = call.critical_place();
+                if let Some(route) = self.routes.get_mut(index(number)) {
+                    route.criticals.insert(place, slot);
+                }
+            }
+        }
+        self.set_critical_alarm(number);
+    }
+}
+
+/// The pools of an alternative.
+fn set_of(routes: &[Route], route: u32, alternative: usize) -> Option<&[u32]> {
+    let set = routes.get(index(route))?.alternatives.get(alternative)?;
+    Some(set.as_slice())
+}
+
+/// What the pools of a set say together: the latest of their waits.
+fn check(
+    pools: &mut [Option<Pool>],
+    set: &[u32],
+    now: Instant,
+    request: &Request,
+    urgent: bool,
+) -> Offer {
+    let mut refused: Option<Refused> = None;
+    for &number in set {
+        let Some(pool) = pools.get_mut(index(number)).and_then(Option::as_mut) else {
+            return Offer::Gone;
+        };
+        match pool.check(now, request, urgent) {
+            Ok(()) => {}
+            Err(Denied::Never(never)) => return Offer::Never(never),
+            Err(Denied::Until { wait, .. }) => {
+                let start = wait.until.max(after(now));
+                if refused.is_none_or(|refused| refused.start < start) {
+                    refused = Some(Refused {
+                        start,
+                        cause: wait.cause,
+                        pool: number,
+                        behind: false,
+                    });
+                }
+            }
+        }
+    }
+    refused.map_or(Offer::Pass, Offer::Refuse)
+}
+
+/// When a request can start at the earliest over any alternative of a route, and
+/// what binds there. `None` where none ever lets it pass.
+fn earliest(
+    routes: &[Route],
+    pools: &mut [Option<Pool>],
+    now: Instant,
+    route: u32,
+    request: &Request,
+) -> Option<(Instant, Cause)> {
+    let alternatives = &routes.get(index(route))?.alternatives;
+    let mut soonest: Option<(Instant, Cause)> = None;
+    for set in alternatives {
+        let mut latest = Some((now, Cause::Backoff));
+        for &number in set {
+            let pool = pools.get_mut(index(number)).and_then(Option::as_mut);
+            let answer = pool.and_then(|pool| pool.earliest(now, request).ok());
+            latest = match (latest, answer) {
+                (Some(held), Some(other)) if other.0 > held.0 => Some(other),
+                (Some((at, Cause::Backoff)), Some(other)) if other.0 == at => Some(other),
+                (held, Some(_)) => held,
+                (_, None) => None,
+            };
+        }
+        soonest = match (soonest, latest) {
+            (Some(held), Some(other)) if other.0 < held.0 => Some(other),
+            (held, other) => held.or(other),
+        };
+    }
+    soonest
+}
+
+/// Whether a call takes any of what another waits for in the pool that binds:
+/// then it delays it, without a trial.
+fn takes(pools: &[Option<Pool>], wish: &Wish, block: &Block) -> bool {
+    match block.cause {
+        Cause::Limit(dimension) => {
+            let pool = pools.get(index(block.pool)).and_then(Option::as_ref);
+            pool.is_none_or(|pool| pool.wanted(&wish.request).cost().get(dimension) > 0)
+        }
+        _ => true,
+    }
+}
+
+/// Whether a call waits because others took what it needs.
+const fn is_shortage(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Limit(_) | Cause::InFlight | Cause::Confirmation
+    )
+}

@@ -1,0 +1,293 @@
+//! The scheduler's vocabulary: what goes in, and what comes out.
+
+use core::{fmt, time::Duration};
+
+use thiserror::Error;
+
+use crate::{
+    decision::{Attempt, GiveUp, Wait},
+    request::Request,
+};
+
+/// A request that is wanted, and for whom.
+///
+/// ```
+/// use sendwhen::{Job, Priority, Request, RouteId, TenantId};
+///
+/// # fn job(route: RouteId) -> Job {
+/// Job::new(Request::new().input_tokens(1_800).max_tokens(1_024), route)
+///     .tenant(TenantId::new(7))
+///     .priority(Priority::Urgent)
+/// # }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Job {
+    /// What is to be sent. Its `start_by` is the latest start.
+    pub request: Request,
+    /// Over which pools it may go.
+    pub route: RouteId,
+    /// What goes first.
+    pub priority: Priority,
+    /// Who shares with whom.
+    pub tenant: TenantId,
+}
+
+impl Job {
+    /// `request` over `route`, of normal priority, for tenant 0.
+    pub const fn new(request: Request, route: RouteId) -> Self {
+        Self {
+            request,
+            route,
+            priority: Priority::Normal,
+            tenant: TenantId::new(0),
+        }
+    }
+
+    /// Sets the priority.
+    #[must_use]
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets the tenant.
+    #[must_use]
+    pub const fn tenant(mut self, tenant: TenantId) -> Self {
+        self.tenant = tenant;
+        self
+    }
+}
+
+/// What goes first. A higher one always goes before a lower one, but that of
+/// eight sendings one is left to those who have waited longer than the aging
+/// bound.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the classes are four: each has its place in the order"
+)]
+pub enum Priority {
+    /// When nothing else is there.
+    Low,
+    /// Ordinary work.
+    #[default]
+    Normal,
+    /// Before ordinary work.
+    High,
+    /// Somebody waits for it: the others leave room, so that it need not wait
+    /// for what they just took.
+    Urgent,
+}
+
+impl Priority {
+    /// All of them, the lowest first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub(super) const fn class(self) -> usize {
+        self as usize
+    }
+}
+
+/// A tenant, by a number of the caller's own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TenantId(u32);
+
+impl TenantId {
+    /// The tenant that the caller calls `number`.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// A pool of a scheduler, as [`add_pool`](crate::Scheduler::add_pool) named it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PoolId(pub(super) u32);
+
+impl PoolId {
+    /// Counts from 0, in the order in which pools were added.
+    pub const fn index(self) -> usize {
+        super::index(self.0)
+    }
+}
+
+/// A choice of pools, as [`add_route`](crate::Scheduler::add_route) named it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RouteId(pub(super) u32);
+
+impl RouteId {
+    /// Counts from 0, in the order in which routes were added.
+    pub const fn index(self) -> usize {
+        super::index(self.0)
+    }
+}
+
+/// A call of a scheduler. No two calls ever bear the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CallId {
+    pub(super) number: u64,
+    pub(super) slot: u32,
+}
+
+impl CallId {
+    /// Counts from 0, in the order in which calls were submitted.
+    pub const fn number(self) -> u64 {
+        self.number
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number.fmt(f)
+    }
+}
+
+/// What to do next, as [`Scheduler::next`](crate::Scheduler::next) says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a driver must answer each of these; a fifth would be a new major version"
+)]
+#[must_use]
+pub enum Next {
+    /// Send this call now, and report what comes of it with
+    /// [`Scheduler::handle`](crate::Scheduler::handle).
+    Send {
+        /// Which.
+        id: CallId,
+        /// Over which alternative of its route, counted from 0 in the order of
+        /// preference.
+        alternative: usize,
+        /// Its number.
+        attempt: Attempt,
+    },
+    /// This call is over without an answer.
+    Drop {
+        /// Which.
+        id: CallId,
+        /// Why.
+        why: Dropped,
+    },
+    /// Nothing may be sent before this instant, if nothing is reported or
+    /// submitted meanwhile. Then ask again.
+    Wait(Wait),
+    /// Nothing waits.
+    Idle,
+}
+
+/// What becomes of a call after an event, as
+/// [`Scheduler::handle`](crate::Scheduler::handle) says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a driver must answer each of these; a sixth would be a new major version"
+)]
+#[must_use]
+pub enum Verdict {
+    /// It is under way: go on with it. After a good head, read the body.
+    Proceed,
+    /// It waits, or waits again: [`next`](crate::Scheduler::next) says when it
+    /// is to be sent.
+    Queued,
+    /// It ended well, and is forgotten.
+    Delivered,
+    /// It is over without an answer, and is forgotten.
+    GiveUp(GiveUp),
+    /// There is no such call, or no longer.
+    Unknown,
+}
+
+/// Why a call that was waiting is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// There is no use in waiting.
+    #[error(transparent)]
+    GivenUp(GiveUp),
+    /// It had to make room in a queue that was full.
+    #[error("it was shed: {0}")]
+    Shed(Full),
+    /// Each of its alternatives has lost a pool.
+    #[error("no alternative of its route has all its pools any more")]
+    NoPool,
+}
+
+/// Which bound of a queue was reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Full {
+    /// As many of its tenant's calls wait as may.
+    #[error("its tenant has as many calls waiting as it may")]
+    TenantCalls,
+    /// What its tenant has waiting costs as much as it may.
+    #[error("what its tenant has waiting costs as much as it may")]
+    TenantCost,
+    /// As many calls wait as may.
+    #[error("as many calls wait as may")]
+    Calls,
+    /// What waits costs as much as it may.
+    #[error("what waits costs as much as it may")]
+    Cost,
+}
+
+/// Why a job was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// There is no such route.
+    #[error("the scheduler has no route of this number; add_route names them")]
+    UnknownRoute,
+    /// There is no room for it.
+    #[error("it was not taken: {0}")]
+    Full(Full),
+}
+
+/// How much may wait. Without a bound set there is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    pub(super) calls: usize,
+    pub(super) cost: Duration,
+}
+
+impl Bounds {
+    /// No bound.
+    pub const NONE: Self = Self {
+        calls: usize::MAX,
+        cost: Duration::MAX,
+    };
+
+    /// Sets how many calls may wait.
+    #[must_use]
+    pub const fn calls(mut self, most: usize) -> Self {
+        self.calls = most;
+        self
+    }
+
+    /// Sets how much may wait, as the time in which the limits let it through.
+    #[must_use]
+    pub const fn cost(mut self, most: Duration) -> Self {
+        self.cost = most;
+        self
+    }
+}
+
+/// What gives way where a bound is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Shed {
+    /// The one that comes.
+    #[default]
+    New,
+    /// One of lower priority than the one that comes, where there is one: the
+    /// last to go of the tenant that has most waiting. Else the one that comes.
+    Lowest,
+    /// The one whose turn by age is first: it is the likeliest to be of no use
+    /// any more.
+    Oldest,
+}

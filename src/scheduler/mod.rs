@@ -1,0 +1,728 @@
+//! Layer 3, a queue of calls over one or more pools: [`Scheduler`].
+//!
+//! In come jobs and what happens to them; out go orders to send, and what is
+//! over without an answer. It allocates, and does no I/O.
+//!
+//! `mod` holds the verbs. `ask` decides whether the first of a route may go, and
+//! whether another may pass it; `wake` says who is to be asked again and when;
+//! `queue` is the order, `route` a choice of pools and who waits for it, `pool`
+//! a limiter with what surrounds it, `entry` what is kept of a call, `job` the
+//! vocabulary.
+//!
+//! # Theory of operation
+//!
+//! Calls wait by route. Of each route only the first is asked for, and of the
+//! routes that wait for a pool only the first one: a pool that lets nothing pass
+//! is asked once, and again when the instant has come that it named or when a
+//! report opened it. So a decision costs a few look-ups in ordered trees,
+//! however many wait behind, and some more for each route of the pool.
+//!
+//! The first of a route that cannot go has a claim on the pools that it waits
+//! for. What comes after it, on its own route or another, passes only if it is
+//! let pass alone and if, on a copy of the pools with that charged, the first
+//! would still go at the same instant.
+
+mod ask;
+mod entry;
+mod job;
+mod pool;
+mod queue;
+mod route;
+mod slab;
+mod wake;
+
+use core::{num::NonZeroU32, time::Duration};
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
+
+use entry::{Active, At, Entry};
+use pool::Pool;
+use queue::{CLASSES, Flows};
+use route::{Route, State};
+use slab::Slab;
+
+pub use job::{
+    Bounds, CallId, Dropped, Full, Job, Next, PoolId, Priority, Rejected, RouteId, Shed, TenantId,
+    Verdict,
+};
+
+use crate::{
+    attempt::{Holder, take_note},
+    clock::Clock,
+    decision::{Cause, Class, Event, GiveUp, Wait},
+    error::ConfigError,
+    hints::ServerHints,
+    life::{Charge, Standing},
+    limiter::{Limiter, Permit},
+    pools::Told,
+    request::{Request, Usage},
+    retry::{Guard, RetryPolicy},
+    rng::Rng,
+    time::Instant,
+    units::Cost,
+};
+
+/// A queue of calls over one or more pools: who goes first, over which pool, and
+/// when.
+///
+/// It owns its pools. Jobs are [`submit`](Self::submit)ted;
+/// [`next`](Self::next) is asked until it says `Wait` or `Idle`; what happens to
+/// a call that was sent is told to [`handle`](Self::handle). One timer is
+/// enough: `next` is asked again when its wait is over or after a report,
+/// whichever comes first.
+///
+/// **Order.** Priority first. Within a priority tenants share by weight, by what
+/// their calls cost and not by how many they are: the largest of cost over rate,
+/// fixed at submission. Within a tenant, by the latest start or the aging bound
+/// after submission, whichever is earlier.
+///
+/// **Nothing starves.** A call that has waited longer than the
+/// [`aging`](Self::aging) bound takes part in one of every eight sendings of its
+/// pools whatever its priority; within its priority its tenant has its share of
+/// them, and within its tenant none goes before it that was submitted later than
+/// the aging bound after it.
+///
+/// **Large calls are not passed for ever.** One that must wait for room keeps
+/// its claim: what comes after it goes only if that delays it by nothing.
+///
+/// ```
+/// use sendwhen::{
+///     Cause, Dimension, Event, Instant, Job, Limiter, Next, Priority, Rate, Request, Scheduler,
+///     ServerHints, ErrorDetails, Usage, Verdict,
+/// };
+///
+/// let mut scheduler = Scheduler::new(42);
+/// let pool = scheduler.add_pool(Limiter::new(7).limit(Dimension::Requests, Rate::per_minute(60)?, 1)?);
+/// let route = scheduler.add_route(&[&[pool]]).unwrap();
+/// let now = Instant::from_secs(5);
+/// let first = scheduler.submit(now, Job::new(Request::new(), route))?;
+/// let urgent = scheduler.submit(now, Job::new(Request::new(), route).priority(Priority::Urgent))?;
+///
+/// assert!(matches!(scheduler.next(now), Next::Send { id, .. } if id == urgent));
+/// let Next::Wait(wait) = scheduler.next(now) else { panic!() };
+/// assert_eq!(wait.cause, Cause::Limit(Dimension::Requests));
+///
+/// let head = Event::responded(200, &ServerHints::NONE, ErrorDetails::NONE);
+/// assert_eq!(scheduler.handle(now, urgent, head), Verdict::Proceed);
+/// let end = Event::Finished(Some(Usage::new(12, 340)));
+/// assert_eq!(scheduler.handle(now, urgent, end), Verdict::Delivered);
+///
+/// let Next::Send { id, .. } = scheduler.next(wait.until) else { panic!() };
+/// assert_eq!(id, first);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Scheduler {
+    clock: Clock,
+    rng: Rng,
+    aging: Duration,
+    pools: Vec<Option<Pool>>,
+    /// By home pool and class. They outlive their pools.
+    flows: Vec<[Flows; CLASSES]>,
+    routes: Vec<Route>,
+    tenants: BTreeMap<u32, NonZeroU32>,
+    /// The number of the next call.
+    submitted: u64,
+    calls: Slab<Entry>,
+    active: Slab<Active>,
+    /// Those in backoff, by when it ends.
+    held: BTreeMap<(Instant, u64), u32>,
+    /// How many are under way.
+    flying: usize,
+    /// Routes whose first is to be asked for.
+    ready: Vec<u32>,
+    /// Pools that may let something pass.
+    open: Vec<u32>,
+    /// When blocked routes are to be asked again.
+    alarms: BTreeSet<(Instant, u32)>,
+    /// When the first critical of a route is to be looked at.
+    criticals: BTreeSet<(Instant, u32)>,
+    /// What is to be told.
+    dropped: VecDeque<(CallId, Dropped)>,
+}
+
+/// How long a call waits before its age counts, where nothing else is set.
+const AGING: Duration = Duration::from_secs(300);
+
+impl Scheduler {
+    /// A scheduler without pools. The same seed and the same events give the
+    /// same decisions.
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            clock: Clock::new(),
+            rng: Rng::new(seed),
+            aging: AGING,
+            pools: Vec::new(),
+            flows: Vec::new(),
+            routes: Vec::new(),
+            tenants: BTreeMap::new(),
+            submitted: 0,
+            calls: Slab::new(),
+            active: Slab::new(),
+            held: BTreeMap::new(),
+            flying: 0,
+            ready: Vec::new(),
+            open: Vec::new(),
+            alarms: BTreeSet::new(),
+            criticals: BTreeSet::new(),
+            dropped: VecDeque::new(),
+        }
+    }
+
+    /// Sets how long a call waits before its age counts: 5 minutes where nothing
+    /// else is set. To be set before the first is submitted.
+    #[must_use]
+    pub const fn aging(mut self, bound: Duration) -> Self {
+        self.aging = bound;
+        self
+    }
+
+    /// Adds a pool. Its limits are the limiter's, and so is how calls that go
+    /// over it are retried.
+    pub fn add_pool(&mut self, limiter: Limiter) -> PoolId {
+        let number = number(self.pools.len());
+        self.pools.push(Some(Pool::new(limiter)));
+        self.flows.push([const { Flows::new() }; CLASSES]);
+        PoolId(number)
+    }
+
+    /// Takes a pool away. What waits for it goes over the other alternatives of
+    /// its route, or is dropped where there are none; what is under way goes on,
+    /// and is told to the pools that are left.
+    pub fn remove_pool(&mut self, pool: PoolId) -> Option<Limiter> {
+        let removed = self.pools.get_mut(pool.index())?.take()?;
+        self.wake_all_of(pool.0);
+        Some(removed.limiter)
+    }
+
+    /// The limiter of a pool.
+    pub fn pool(&self, pool: PoolId) -> Option<&Limiter> {
+        let pool = self.pools.get(pool.index())?.as_ref()?;
+        Some(&pool.limiter)
+    }
+
+    /// Changes a pool: its limits, or whether it is closed. Whatever waits for it
+    /// is looked at again.
+    ///
+    /// ```
+    /// # use sendwhen::{Dimension, Instant, Limiter, Rate, Scheduler};
+    /// # let (mut scheduler, now) = (Scheduler::new(1), Instant::ZERO);
+    /// # let pool = scheduler.add_pool(Limiter::new(1));
+    /// let twice = Rate::per_minute(100)?;
+    /// scheduler.change_pool(pool, |limiter| limiter.set_limit(now, Dimension::Requests, twice, 100));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    pub fn change_pool<T>(
+        &mut self,
+        pool: PoolId,
+        change: impl FnOnce(&mut Limiter) -> T,
+    ) -> Option<T> {
+        let place = self.pools.get_mut(pool.index())?.as_mut()?;
+        let changed = change(&mut place.limiter);
+        self.wake_all_of(pool.0);
+        Some(changed)
+    }
+
+    /// Adds a choice of pools: alternatives in the order of preference, each a
+    /// set of pools that a request must pass together. `[&[workspace,
+    /// organisation]]` is one alternative of two pools, `[&[model], &[other]]` a
+    /// choice between two.
+    ///
+    /// The first pool of a set is the inner: response fields go to the pool whose
+    /// known limit equals the one sent, else to this; retries go by its policy.
+    /// The last of the first set is the one by which tenants share.
+    ///
+    /// # Errors
+    /// Where there is no alternative, or one without a pool, or a pool that is not
+    /// there.
+    pub fn add_route(&mut self, alternatives: &[&[PoolId]]) -> Result<RouteId, ConfigError> {
+        let home = alternatives.first().and_then(|set| set.last());
+        let Some(home) = home else {
+            return Err(ConfigError::EmptyRoute);
+        };
+        let mut sets = Vec::new();
+        for set in alternatives {
+            if set.is_empty() {
+                return Err(ConfigError::EmptyRoute);
+            }
+            if set.iter().any(|pool| self.pool(*pool).is_none()) {
+                return Err(ConfigError::UnknownPool);
+            }
+            // A pool that is named twice is passed once.
+            let mut pools: Vec<u32> = Vec::new();
+            for pool in *set {
+                if !pools.contains(&pool.0) {
+                    pools.push(pool.0);
+                }
+            }
+            sets.push(pools);
+        }
+        let number = number(self.routes.len());
+        self.routes.push(Route::new(sets, home.0));
+        Ok(RouteId(number))
+    }
+
+    /// Sets how much later than the first possible a preferred alternative of
+    /// `route` may be: not at all where nothing is set.
+    pub fn set_patience(&mut self, route: RouteId, patience: Duration) {
+        if let Some(route) = self.routes.get_mut(route.index()) {
+            route.patience = patience;
+        }
+        self.wake(route.0);
+    }
+
+    /// Sets the weight of a tenant: 1 where nothing is set.
+    pub fn set_weight(&mut self, tenant: TenantId, weight: NonZeroU32) {
+        self.tenants.insert(tenant.number(), weight);
+    }
+
+    /// How many calls wait, those in backoff included.
+    pub const fn waiting(&self) -> usize {
+        self.calls.len().saturating_sub(self.flying)
+    }
+
+    /// How many calls are under way.
+    pub const fn flying(&self) -> usize {
+        self.flying
+    }
+
+    /// The calls that are under way. After a restart nobody will report of them:
+    /// then each is to be reported as lost.
+    pub fn flights(&self) -> impl Iterator<Item = CallId> {
+        let calls = self.calls.iter();
+        calls
+            .filter(|(_, call)| call.at == At::Flying)
+            .map(|(slot, call)| call.id(slot))
+    }
+
+    /// Says that the caller's clock was reset, as
+    /// [`Limiter::rebase`](crate::Limiter::rebase).
+    pub const fn rebase(&mut self, now: Instant) {
+        self.clock.rebase(now);
+    }
+
+    /// Takes a job into the queue.
+    ///
+    /// # Errors
+    /// Where its route is not one of this scheduler.
+    pub fn submit(&mut self, now: Instant, job: Job) -> Result<CallId, Rejected> {
+        let now = self.clock.advance(now);
+        if self.routes.get(job.route.index()).is_none() {
+            return Err(Rejected::UnknownRoute);
+        }
+        let start_by = job.request.start_by;
+        let start_by = start_by.map_or(Instant::MAX, |latest| self.clock.inside(latest));
+        let mut call = Entry::new(&job, self.submitted, now, start_by);
+        call.cost = self.weigh(now, &call);
+        call.critical = call.first_critical();
+        let id = self.submitted;
+        let Some(slot) = self.calls.insert(call) else {
+            return Err(Rejected::Full(Full::Calls));
+        };
+        self.submitted = self.submitted.saturating_add(1);
+        self.enqueue(slot);
+        Ok(CallId { number: id, slot })
+    }
+
+    /// Takes note of what happened to a call.
+    ///
+    /// An event that does not fit changes nothing, and is answered by what
+    /// stands. [`Event::Cancelled`] ends a call wherever it is.
+    pub fn handle(&mut self, now: Instant, id: CallId, event: Event<'_>) -> Verdict {
+        let now = self.clock.advance(now);
+        let Some(call) = self.calls.get(id.slot).filter(|c| c.number == id.number) else {
+            return Verdict::Unknown;
+        };
+        if call.at == At::Flying {
+            return self.hear(now, id.slot, &event);
+        }
+        if matches!(event, Event::Cancelled) {
+            self.withdraw(id.slot);
+            self.forget(id.slot);
+            return Verdict::GiveUp(GiveUp::Cancelled);
+        }
+        Verdict::Queued
+    }
+
+    /// What to do next. To be asked until it says `Wait` or `Idle`, and again
+    /// when that wait is over, or after anything was submitted, reported or
+    /// changed. To ask more often does no harm.
+    pub fn next(&mut self, now: Instant) -> Next {
+        let now = self.clock.advance(now);
+        self.fall_due(now);
+        loop {
+            if let Some((id, why)) = self.dropped.pop_front() {
+                return Next::Drop {
+                    id,
+                    why: self.told(why),
+                };
+            }
+            let Some(route) = self.pick(now) else {
+                return self.standing(now);
+            };
+            if let Some(order) = self.ask(now, route) {
+                return order;
+            }
+        }
+    }
+
+    /// Changes the priority of a call that waits. False where it does not.
+    pub fn prioritise(&mut self, id: CallId, priority: Priority) -> bool {
+        self.requeue(id, |call| call.set_priority(priority))
+    }
+
+    /// Changes the latest start of a call that waits; with `None` it may wait for
+    /// ever. False where it does not wait.
+    pub fn postpone(&mut self, id: CallId, start_by: Option<Instant>) -> bool {
+        let start_by = start_by.map_or(Instant::MAX, |latest| self.clock.inside(latest));
+        let changed = self.requeue(id, |call| call.set_start_by(start_by));
+        let active = self.calls.get(id.slot).and_then(|call| call.active);
+        if let Some(active) = active.filter(|_| changed) {
+            if let Some(active) = self.active.get_mut(active) {
+                let latest = (start_by < Instant::MAX).then_some(start_by);
+                active.life.set_deadline(latest);
+            }
+        }
+        changed
+    }
+}
+
+/// The place of what bears `number`.
+const fn index(number: u32) -> usize {
+    number as usize
+}
+
+/// The number of what is put at `place`. Memory ends before numbers do.
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// Calls, from one place to the next.
+impl Scheduler {
+    /// What a call weighs in the sharing: the longest time in which what it is
+    /// expected to take comes in, over the pools of its first alternative.
+    fn weigh(&self, now: Instant, call: &Entry) -> u64 {
+        let request = call.request();
+        let sets = self.routes.get(index(call.route));
+        let set = sets.and_then(|route| route.alternatives.first());
+        let pools = set.into_iter().flatten();
+        let mut longest = 0;
+        for pool in pools.filter_map(|pool| self.pools.get(index(*pool))?.as_ref()) {
+            longest = longest.max(pool.time_of(now, &request));
+        }
+        longest.max(1)
+    }
+
+    /// Puts a call into the queue of its route.
+    fn enqueue(&mut self, slot: u32) {
+        let Some(call) = self.calls.get_mut(slot) else {
+            return;
+        };
+        call.at = At::Queued;
+        let (tenant, class, place) = (call.tenant, call.class(), call.place(self.aging));
+        let Some(route) = self.routes.get_mut(index(call.route)) else {
+            return;
+        };
+        let flows = self.flows.get_mut(index(route.home));
+        let flow = flows.and_then(|classes| classes.get_mut(class));
+        let Some(flow) = flow else {
+            return;
+        };
+        route.change(class, |lane| {
+            let tag = if lane.has(tenant) {
+                flow.tag(tenant)
+            } else {
+                flow.begin(tenant)
+            };
+            lane.insert(tenant, place, slot, tag);
+        });
+        route.count_lacking(call.lacks(), true);
+        if call.deadline().is_some() {
+            route.criticals.insert(call.critical_place(), slot);
+        }
+        let route = call.route;
+        self.set_critical_alarm(route);
+        self.news_of(route, slot);
+    }
+
+    /// Takes a call out of the queue, wherever in it it is.
+    fn withdraw(&mut self, slot: u32) {
+        let Some(call) = self.calls.get(slot) else {
+            return;
+        };
+        if call.at == At::Held {
+            let until = call.active.and_then(|active| self.active.get(active));
+            if let Some(until) = until.map(|active| active.until) {
+                self.held.remove(&(until, call.number));
+            }
+            return;
+        }
+        let (tenant, class, place) = (call.tenant, call.class(), call.place(self.aging));
+        let Some(route) = self.routes.get_mut(index(call.route)) else {
+            return;
+        };
+        let removed = route.change(class, |lane| {
+            let removed = lane.remove(tenant, place);
+            (removed, !lane.has(tenant))
+        });
+        if let Some((true, last)) = removed {
+            route.count_lacking(call.lacks(), false);
+            if last {
+                let flows = self.flows.get_mut(index(route.home));
+                if let Some(flow) = flows.and_then(|classes| classes.get_mut(class)) {
+                    flow.end(tenant);
+                }
+            }
+        }
+        if call.deadline().is_some() {
+            route.criticals.remove(&call.critical_place());
+        }
+        let route = call.route;
+        self.set_critical_alarm(route);
+        self.loss_of(route, slot);
+    }
+
+    /// Takes a call that waits out, changes it, and puts it back.
+    fn requeue(&mut self, id: CallId, change: impl FnOnce(&mut Entry)) -> bool {
+        let waits = |call: &&Entry| call.number == id.number && call.at != At::Flying;
+        let Some(call) = self.calls.get(id.slot).filter(waits) else {
+            return false;
+        };
+        let was = call.at;
+        if was == At::Queued {
+            self.withdraw(id.slot);
+        }
+        if let Some(call) = self.calls.get_mut(id.slot) {
+            change(call);
+        }
+        if was == At::Queued {
+            self.enqueue(id.slot);
+        }
+        true
+    }
+
+    /// A call that is nowhere any more.
+    fn forget(&mut self, slot: u32) {
+        if let Some(call) = self.calls.remove(slot) {
+            if let Some(active) = call.active {
+                self.active.remove(active);
+            }
+            if call.at == At::Flying {
+                self.flying = self.flying.saturating_sub(1);
+            }
+        }
+    }
+
+    /// A call that waits is over.
+    fn drop_call(&mut self, slot: u32, why: Dropped) {
+        let Some(call) = self.calls.get(slot) else {
+            return;
+        };
+        self.dropped.push_back((call.id(slot), why));
+        self.withdraw(slot);
+        self.forget(slot);
+    }
+
+    /// Something happened to a call that is under way.
+    fn hear(&mut self, now: Instant, slot: u32, event: &Event<'_>) -> Verdict {
+        let Some(call) = self.calls.get_mut(slot) else {
+            return Verdict::Unknown;
+        };
+        let Some(active) = call.active.and_then(|active| self.active.get_mut(active)) else {
+            return Verdict::Unknown;
+        };
+        let mut held = Held {
+            pools: &mut self.pools,
+            permits: &mut active.permits,
+        };
+        let used: Vec<u32> = held.permits.iter().map(|(pool, _)| *pool).collect();
+        let effect = take_note(&mut active.life, &call.request(), &mut held, now, event);
+        if effect.charge == Charge::Nothing {
+            call.paid = false;
+        }
+        let failed = effect.class.is_some_and(|class| class != Class::Success);
+        let verdict = match active.life.standing(now) {
+            Standing::Hold(wait) => {
+                call.at = At::Held;
+                active.until = wait.until;
+                self.held.insert((wait.until, call.number), slot);
+                self.flying = self.flying.saturating_sub(1);
+                Verdict::Queued
+            }
+            Standing::Ask => {
+                self.flying = self.flying.saturating_sub(1);
+                self.enqueue(slot);
+                Verdict::Queued
+            }
+            Standing::Deliver if active.life.is_delivered() => Verdict::Delivered,
+            Standing::Sent(_) | Standing::Deliver => Verdict::Proceed,
+            Standing::GiveUp(why) => Verdict::GiveUp(self.told_give_up(why)),
+        };
+        if matches!(verdict, Verdict::Delivered | Verdict::GiveUp(_)) {
+            self.forget(slot);
+        }
+        for pool in used {
+            self.look_at(now, pool, failed);
+        }
+        verdict
+    }
+
+    /// What is told of an end, on the caller's clock.
+    fn told(&self, why: Dropped) -> Dropped {
+        match why {
+            Dropped::GivenUp(why) => Dropped::GivenUp(self.told_give_up(why)),
+            why => why,
+        }
+    }
+
+    fn told_give_up(&self, why: GiveUp) -> GiveUp {
+        match why {
+            GiveUp::DeadlineTooClose { earliest, cause } => GiveUp::DeadlineTooClose {
+                earliest: self.clock.outside(earliest),
+                cause,
+            },
+            why => why,
+        }
+    }
+
+    /// What to wait for, where nothing can be done.
+    fn standing(&self, now: Instant) -> Next {
+        let held = self.held.first_key_value().map(|(&(until, _), _)| Wait {
+            until,
+            cause: Cause::Backoff,
+        });
+        let alarm = self.alarms.first().map(|&(until, route)| {
+            let state = self.routes.get(index(route)).map(|route| route.state);
+            let cause = match state {
+                Some(State::Blocked(block)) => block.cause,
+                _ => Cause::Backoff,
+            };
+            Wait { until, cause }
+        });
+        let critical = self.criticals.first().map(|&(until, route)| {
+            let state = self.routes.get(index(route)).map(|route| route.state);
+            let cause = match state {
+                Some(State::Blocked(block)) => block.cause,
+                _ => Cause::Backoff,
+            };
+            Wait { until, cause }
+        });
+        let first = [held, alarm, critical]
+            .into_iter()
+            .flatten()
+            .min_by_key(|wait| wait.until);
+        match first {
+            None => Next::Idle,
+            Some(wait) => Next::Wait(Wait {
+                until: self.clock.outside(wait.until.max(after(now))),
+                cause: wait.cause,
+            }),
+        }
+    }
+}
+
+/// The next instant after `now`, but at the end of the clock.
+const fn after(now: Instant) -> Instant {
+    Instant::from_nanos(now.as_nanos().saturating_add(1))
+}
+
+/// The permits of a call that is under way, and the pools that gave them; some
+/// of these may be gone.
+struct Held<'a> {
+    pools: &'a mut [Option<Pool>],
+    permits: &'a mut Vec<(u32, Permit)>,
+}
+
+impl Held<'_> {
+    /// The limiters with what each gave, and its own instant.
+    fn each(&mut self, now: Instant, mut tell: impl FnMut(&mut Limiter, Instant, &mut Permit)) {
+        for (pool, permit) in self.permits.iter_mut() {
+            let place = self.pools.get_mut(index(*pool));
+            if let Some(pool) = place.and_then(Option::as_mut) {
+                let here = pool.limiter.advance(now);
+                tell(&mut pool.limiter, here, permit);
+            }
+        }
+    }
+
+    fn limiter(&self, place: usize) -> Option<&Limiter> {
+        let (pool, _) = self.permits.get(place)?;
+        let pool = self.pools.get(index(*pool))?.as_ref()?;
+        Some(&pool.limiter)
+    }
+}
+
+impl Holder for Held<'_> {
+    fn policy(&self) -> RetryPolicy {
+        self.limiter(0)
+            .map_or_else(RetryPolicy::new, |limiter| *limiter.retry_policy())
+    }
+
+    /// That of the innermost pool.
+    fn guard(&mut self, now: Instant) -> Option<(&mut Guard, u32)> {
+        let &(pool, _) = self.permits.first()?;
+        let pool = self.pools.get_mut(index(pool))?.as_mut()?;
+        let here = pool.limiter.advance(now);
+        let active = if pool.limiter.retry_guard().counts_active() {
+            pool.limiter.flying_inside(here)
+        } else {
+            0
+        };
+        Some((pool.limiter.retry_guard(), active))
+    }
+
+    fn refund(&mut self) {
+        self.each(Instant::ZERO, |limiter, _, permit| {
+            limiter.refund_permit(permit);
+        });
+    }
+
+    fn observe(&mut self, now: Instant, hints: &ServerHints) {
+        // From the outermost in: each takes the meters whose limit it knows and
+        // none before it does; the inner takes the rest.
+        let mut rest = *hints;
+        for place in (0..self.permits.len()).rev() {
+            let (mine, others) = if place == 0 {
+                (rest, ServerHints::NONE)
+            } else {
+                let knows = |place: usize, meter: &_| {
+                    let limiter = self.limiter(place);
+                    limiter.is_some_and(|limiter| limiter.knows_limit(meter))
+                };
+                let inner = |meter: &_| (0..place).any(|place| knows(place, meter));
+                let (others, mine) = rest.split(|meter| knows(place, meter) && !inner(meter));
+                (mine, others)
+            };
+            rest = others;
+            if let Some((pool, permit)) = self.permits.get(place) {
+                let place = self.pools.get_mut(index(*pool));
+                if let Some(pool) = place.and_then(Option::as_mut) {
+                    let here = pool.limiter.advance(now);
+                    pool.limiter.observe_inside(here, Some(permit), &mine);
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, now: Instant, class: Class, told: Told<'_>) {
+        self.each(now, |limiter, here, permit| {
+            limiter.report_inside(here, permit, class, told);
+        });
+    }
+
+    fn learn(&mut self, request: &Request, usage: &Usage) {
+        self.each(Instant::ZERO, |limiter, _, _| {
+            limiter.learn_usage(request, usage);
+        });
+    }
+
+    fn settle(&mut self, now: Instant, actual: Option<Cost>) {
+        self.each(now, |limiter, here, permit| {
+            limiter.settle_inside(here, permit, actual);
+        });
+        self.permits.clear();
+    }
+}

@@ -1,0 +1,324 @@
+//! Who goes first: the order of those that wait on one route, and what each
+//! tenant has had of one pool.
+//!
+//! # Theory of operation
+//!
+//! Between tenants: start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996).
+//! Each tenant that waits has a start tag; the lowest goes first, and moves on
+//! by the cost of what was sent over the tenant's weight. The virtual time is
+//! the start tag of what was sent last; a tenant that comes, or comes back,
+//! starts there, so that nobody saves up turns.
+//!
+//! Within a tenant: by when it is due, which is the latest start or the aging
+//! bound after submission, whichever is earlier, then by number. What is
+//! submitted later than the aging bound after another is due later too, so that
+//! within a tenant nothing is passed for ever.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use super::job::Priority;
+use crate::time::Instant;
+
+/// How many classes of priority there are.
+pub(super) const CLASSES: usize = Priority::ALL.len();
+
+/// The place of a call among those of its tenant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Place {
+    pub(super) due: Instant,
+    pub(super) number: u64,
+}
+
+/// Virtual time: nanoseconds of a pool, times 2^16, over a tenant's weight.
+pub(super) type Tag = u128;
+
+/// What waits on one route in one class.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    queues: BTreeMap<u32, Queue>,
+    /// Tenants by their start tags.
+    by_tag: BTreeSet<(Tag, u32)>,
+    /// Tenants by when their first is due.
+    by_age: BTreeSet<(Place, u32)>,
+}
+
+/// What one tenant has waiting there, and never nothing.
+#[derive(Clone, Debug)]
+struct Queue {
+    /// Slots.
+    calls: BTreeMap<Place, u32>,
+    /// As it stands in `by_tag`.
+    tag: Tag,
+}
+
+impl Queue {
+    fn first(&self) -> Option<Place> {
+        self.calls.first_key_value().map(|(place, _)| *place)
+    }
+}
+
+/// The first of a lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct First {
+    pub(super) tag: Tag,
+    pub(super) place: Place,
+    pub(super) slot: u32,
+}
+
+impl Lane {
+    pub(super) const fn new() -> Self {
+        Self {
+            queues: BTreeMap::new(),
+            by_tag: BTreeSet::new(),
+            by_age: BTreeSet::new(),
+        }
+    }
+
+    /// Whether `tenant` has something waiting here.
+    pub(super) fn has(&self, tenant: u32) -> bool {
+        self.queues.contains_key(&tenant)
+    }
+
+    /// Puts a call in; `tag` is its tenant's.
+    pub(super) fn insert(&mut self, tenant: u32, place: Place, slot: u32, tag: Tag) {
+        let queue = self.queues.entry(tenant).or_insert_with(|| {
+            self.by_tag.insert((tag, tenant));
+            Queue {
+                calls: BTreeMap::new(),
+                tag,
+            }
+        });
+        match queue.first() {
+            Some(first) if first <= place => {}
+            first => {
+                if let Some(first) = first {
+                    self.by_age.remove(&(first, tenant));
+                }
+                self.by_age.insert((place, tenant));
+            }
+        }
+        queue.calls.insert(place, slot);
+    }
+
+    /// Takes a call out. False where it is not here.
+    pub(super) fn remove(&mut self, tenant: u32, place: Place) -> bool {
+        let Some(queue) = self.queues.get_mut(&tenant) else {
+            return false;
+        };
+        let was_first = queue.first() == Some(place);
+        if queue.calls.remove(&place).is_none() {
+            return false;
+        }
+        if was_first {
+            self.by_age.remove(&(place, tenant));
+            match queue.first() {
+                Some(next) => {
+                    self.by_age.insert((next, tenant));
+                }
+                None => {
+                    self.by_tag.remove(&(queue.tag, tenant));
+                    self.queues.remove(&tenant);
+                }
+            }
+        }
+        true
+    }
+
+    /// Moves `tenant` to `tag`, where it waits here.
+    pub(super) fn retag(&mut self, tenant: u32, tag: Tag) {
+        if let Some(queue) = self.queues.get_mut(&tenant) {
+            self.by_tag.remove(&(queue.tag, tenant));
+            queue.tag = tag;
+            self.by_tag.insert((tag, tenant));
+        }
+    }
+
+    /// The first of the tenant whose turn it is.
+    pub(super) fn first(&self) -> Option<First> {
+        let &(tag, tenant) = self.by_tag.first()?;
+        let (&place, &slot) = self.queues.get(&tenant)?.calls.first_key_value()?;
+        Some(First { tag, place, slot })
+    }
+
+    /// The one that is due first, whoever's turn it is.
+    pub(super) fn oldest(&self) -> Option<First> {
+        let &(_, tenant) = self.by_age.first()?;
+        self.oldest_of(tenant)
+    }
+
+    /// The first of `tenant`.
+    pub(super) fn oldest_of(&self, tenant: u32) -> Option<First> {
+        let queue = self.queues.get(&tenant)?;
+        let (&place, &slot) = queue.calls.first_key_value()?;
+        let tag = queue.tag;
+        Some(First { tag, place, slot })
+    }
+
+    /// All slots, tenants by their tags, the calls of each by their places.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.by_tag
+            .iter()
+            .filter_map(|(_, tenant)| self.queues.get(tenant))
+            .flat_map(|queue| queue.calls.values().copied())
+    }
+}
+
+/// What the tenants of one class have had of a pool.
+#[derive(Clone, Debug)]
+pub(super) struct Flows {
+    /// The virtual time.
+    clock: Tag,
+    flows: BTreeMap<u32, Flow>,
+    /// The latest that any of them was moved to.
+    latest: Tag,
+    /// How many of them wait.
+    waiting: usize,
+    /// At so many, those are forgotten that the virtual time has passed.
+    full: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flow {
+    pub(super) tag: Tag,
+    /// On how many routes it waits.
+    pub(super) routes: u32,
+}
+
+/// Fewer are not worth looking through.
+const FEW: usize = 64;
+
+impl Flows {
+    pub(super) const fn new() -> Self {
+        Self {
+            clock: 0,
+            flows: BTreeMap::new(),
+            latest: 0,
+            waiting: 0,
+            full: FEW,
+        }
+    }
+
+    /// `tenant` begins to wait on one route more; gives its tag.
+    pub(super) fn begin(&mut self, tenant: u32) -> Tag {
+        if self.flows.len() >= self.full {
+            let clock = self.clock;
+            self.flows
+                .retain(|_, flow| flow.routes > 0 || flow.tag > clock);
+            self.full = self.flows.len().saturating_mul(2).max(FEW);
+        }
+        let clock = self.clock;
+        let flow = self.flows.entry(tenant).or_insert(Flow {
+            tag: clock,
+            routes: 0,
+        });
+        if flow.routes == 0 {
+            flow.tag = flow.tag.max(clock);
+            self.waiting = self.waiting.saturating_add(1);
+        }
+        flow.routes = flow.routes.saturating_add(1);
+        flow.tag
+    }
+
+    /// `tenant` waits on one route less.
+    pub(super) fn end(&mut self, tenant: u32) {
+        let Some(flow) = self.flows.get_mut(&tenant).filter(|flow| flow.routes > 0) else {
+            return;
+        };
+        flow.routes = flow.routes.saturating_sub(1);
+        if flow.routes == 0 {
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+        if self.waiting == 0 {
+            // Who comes next begins where all have been.
+            self.clock = self.clock.max(self.latest);
+            self.flows.clear();
+        }
+    }
+
+    /// The tag of `tenant`.
+    pub(super) fn tag(&self, tenant: u32) -> Tag {
+        self.flows.get(&tenant).map_or(self.clock, |flow| flow.tag)
+    }
+
+    /// A call of `tenant` was sent that cost so much; gives its new tag, and on
+    /// how many routes it waits.
+    pub(super) fn serve(&mut self, tenant: u32, cost: u64, weight: u32) -> Flow {
+        let flow = self.flows.entry(tenant).or_insert(Flow {
+            tag: self.clock,
+            routes: 0,
+        });
+        self.clock = self.clock.max(flow.tag);
+        flow.tag = flow.tag.saturating_add(share(cost, weight));
+        self.latest = self.latest.max(flow.tag);
+        *flow
+    }
+}
+
+/// By how much `cost` moves a tenant of `weight` on.
+pub(super) fn share(cost: u64, weight: u32) -> Tag {
+    let wide = u128::from(cost).wrapping_shl(16);
+    wide.checked_div(u128::from(weight)).unwrap_or(wide)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{vec, vec::Vec};
+
+    use super::*;
+
+    fn place(due: u64, number: u64) -> Place {
+        Place {
+            due: Instant::from_secs(due),
+            number,
+        }
+    }
+
+    #[test]
+    fn the_lowest_tag_goes_first_and_within_a_tenant_the_first_due() {
+        let mut lane = Lane::new();
+        lane.insert(1, place(9, 0), 10, 5);
+        lane.insert(1, place(3, 1), 11, 5);
+        lane.insert(2, place(7, 2), 12, 4);
+        assert_eq!(lane.first().map(|first| first.slot), Some(12));
+        assert_eq!(lane.oldest().map(|first| first.slot), Some(11));
+        lane.retag(2, 6);
+        assert_eq!(lane.iter().collect::<Vec<u32>>(), vec![11, 10, 12]);
+        assert!(lane.remove(1, place(3, 1)));
+        assert!(!lane.remove(1, place(3, 1)));
+        assert_eq!(lane.oldest().map(|first| first.slot), Some(12));
+        assert!(lane.remove(1, place(9, 0)));
+        assert!(!lane.has(1));
+        assert_eq!(lane.iter().count(), 1);
+    }
+
+    #[test]
+    fn nobody_saves_up_turns() {
+        let mut flows = Flows::new();
+        assert_eq!(flows.begin(1), 0);
+        for _ in 0..10 {
+            let _moved_on = flows.serve(1, 100, 1);
+        }
+        // The tenth began at 900 of these.
+        assert_eq!(flows.begin(2), share(900, 1));
+        let flow = flows.serve(2, 100, 4);
+        assert_eq!(flow.tag, share(925, 1));
+        let _one_more = flows.begin(1);
+        flows.end(2);
+        assert_eq!(
+            flows.begin(2),
+            share(925, 1),
+            "what it had is not forgotten"
+        );
+    }
+
+    #[test]
+    fn tenants_that_come_and_go_leave_nothing_behind() {
+        let mut flows = Flows::new();
+        for tenant in 0..100_000 {
+            let _tag = flows.begin(tenant);
+            let _moved_on = flows.serve(tenant, 1_000, 1);
+            flows.end(tenant);
+        }
+        assert!(flows.flows.len() <= 2 * FEW, "{}", flows.flows.len());
+    }
+}

@@ -1,0 +1,317 @@
+//! Who is to be asked again, and when.
+//!
+//! A route that was refused sleeps until the instant that its pools named, or
+//! until one of them opened. Of those that sleep at a pool only the first is
+//! woken; the next when that one was sent, or when it turned out to be held up
+//! elsewhere.
+
+use alloc::vec::Vec;
+
+use super::{
+    Scheduler, index,
+    route::{Block, Route, State, Top},
+};
+use crate::time::Instant;
+
+impl Scheduler {
+    /// What the clock brings about: backoffs end, latest starts come near,
+    /// sleepers wake.
+    pub(super) fn fall_due(&mut self, now: Instant) {
+        while let Some((&(until, _), &slot)) = self.held.first_key_value() {
+            if until > now {
+                break;
+            }
+            self.held.pop_first();
+            self.enqueue(slot);
+        }
+        while let Some(&(at, route)) = self.criticals.first() {
+            if at > now {
+                break;
+            }
+            self.look_at_criticals(now, route, now);
+        }
+        while let Some(&(until, route)) = self.alarms.first() {
+            if until > now {
+                break;
+            }
+            self.wake(route);
+        }
+    }
+
+    /// The route whose first is to be asked for next. It is taken from those
+    /// that are ready.
+    pub(super) fn pick(&mut self, now: Instant) -> Option<u32> {
+        let mut place = 0;
+        while let Some(&pool) = self.open.get(place) {
+            if self.wake_first_of(now, pool) {
+                place = place.saturating_add(1);
+            } else {
+                self.open.swap_remove(place);
+            }
+        }
+        let first = self.first_of(now, &self.ready)?;
+        self.ready.retain(|route| *route != first);
+        Some(first)
+    }
+
+    /// Wakes the first of those who sleep at `pool`, unless one is awake. False
+    /// where there is none, or the pool is not open.
+    fn wake_first_of(&mut self, now: Instant, pool: u32) -> bool {
+        let Some(place) = self.pools.get(index(pool)).and_then(Option::as_ref) else {
+            return false;
+        };
+        if !place.open {
+            return false;
+        }
+        let awake = |route: u32| {
+            let route = self.routes.get(index(route));
+            route.is_some_and(|route| route.state == State::Ready)
+        };
+        if place.woken.is_some_and(awake) {
+            return true;
+        }
+        let first = self.first_of(now, &place.waiters);
+        if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+            place.woken = first;
+            place.open = first.is_some();
+        }
+        if let Some(first) = first {
+            self.wake(first);
+        }
+        first.is_some()
+    }
+
+    /// The one of `routes` whose first goes before those of the others. Of those
+    /// that share by the same pool, by tags; of what is left, by age.
+    fn first_of(&self, now: Instant, routes: &[u32]) -> Option<u32> {
+        if let [only] = routes {
+            return Some(*only);
+        }
+        // By home.
+        let mut firsts: Vec<Option<(u32, Top)>> = Vec::new();
+        firsts.resize(self.pools.len(), None);
+        for &number in routes {
+            let Some(route) = self.routes.get(index(number)) else {
+                continue;
+            };
+            let top = route.top(now, &self.pools);
+            let (Some(top), Some(first)) = (top, firsts.get_mut(index(route.home))) else {
+                continue;
+            };
+            if first.is_none_or(|(_, first)| top.goes_before(&first, true)) {
+                *first = Some((number, top));
+            }
+        }
+        let first = firsts
+            .into_iter()
+            .flatten()
+            .reduce(|a, b| if b.1.goes_before(&a.1, false) { b } else { a });
+        first.map(|(number, _)| number)
+    }
+
+    /// The first of `route` is to be asked for.
+    pub(super) fn wake(&mut self, number: u32) {
+        let Some(route) = self.routes.get_mut(index(number)) else {
+            return;
+        };
+        let State::Blocked(block) = route.state else {
+            return;
+        };
+        self.alarms.remove(&(block.again, number));
+        let waits = core::mem::take(&mut route.waits);
+        for pool in waits {
+            if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+                place.waiters.retain(|waiter| *waiter != number);
+            }
+        }
+        if !block.behind {
+            let claimed = route.alternatives.get(block.alternative);
+            for &pool in claimed.into_iter().flatten() {
+                if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+                    place.claims.retain(|claimant| *claimant != number);
+                    open(&mut self.open, place, pool);
+                }
+            }
+        }
+        route.state = State::Ready;
+        self.rest(number);
+    }
+
+    /// Puts a route that is awake where it belongs: among those that are ready,
+    /// or nowhere if nothing waits there.
+    pub(super) fn rest(&mut self, number: u32) {
+        let Some(route) = self.routes.get_mut(index(number)) else {
+            return;
+        };
+        if matches!(route.state, State::Blocked(_)) {
+            return;
+        }
+        if route.is_empty() {
+            route.state = State::Empty;
+            self.ready.retain(|ready| *ready != number);
+        } else {
+            route.state = State::Ready;
+            if !self.ready.contains(&number) {
+                self.ready.push(number);
+            }
+        }
+    }
+
+    /// The first of a route that is awake was refused: it sleeps.
+    pub(super) fn block(&mut self, now: Instant, number: u32, block: Block, waits: Vec<u32>) {
+        let Some(route) = self.routes.get_mut(index(number)) else {
+            return;
+        };
+        self.alarms.insert((block.again, number));
+        for &pool in &waits {
+            if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+                place.waiters.push(number);
+                place.open = false;
+            }
+        }
+        if !block.behind {
+            let claimed = route.alternatives.get(block.alternative);
+            for &pool in claimed.into_iter().flatten() {
+                if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+                    place.claims.push(number);
+                }
+            }
+        }
+        route.waits = waits;
+        route.state = State::Blocked(block);
+        if !block.behind {
+            self.wake_those_who_lack(now, number, &block);
+        }
+    }
+
+    /// What the first of a route waits for may be nothing to others: those of
+    /// them that come after it and sleep at the same pool are asked, too.
+    fn wake_those_who_lack(&mut self, now: Instant, number: u32, block: &Block) {
+        let top_of = |route: &Route| route.top(now, &self.pools);
+        let Some(route) = self.routes.get(index(number)) else {
+            return;
+        };
+        let Some(place) = self.pools.get(index(block.pool)).and_then(Option::as_ref) else {
+            return;
+        };
+        let Some(top) = top_of(route) else {
+            return;
+        };
+        let mut lacking = Vec::new();
+        for &waiter in &place.waiters {
+            let Some(other) = self.routes.get(index(waiter)) else {
+                continue;
+            };
+            let after = top_of(other)
+                .is_some_and(|other_top| top.goes_before(&other_top, route.home == other.home));
+            if waiter != number && after && other.lacks(block.cause) {
+                lacking.push(waiter);
+            }
+        }
+        for waiter in lacking {
+            self.wake(waiter);
+        }
+    }
+
+    /// `slot` began to wait on `number`.
+    pub(super) fn news_of(&mut self, number: u32, slot: u32) {
+        let Some(route) = self.routes.get(index(number)) else {
+            return;
+        };
+        match route.state {
+            State::Ready => {}
+            State::Empty => self.rest(number),
+            State::Blocked(block) => {
+                let top = route.top(self.clock.latest(), &self.pools);
+                if top.is_some_and(|top| top.slot == slot) || route.may_be_passed(&block) {
+                    self.wake(number);
+                }
+            }
+        }
+    }
+
+    /// `slot` waits no longer on `number`.
+    pub(super) fn loss_of(&mut self, number: u32, slot: u32) {
+        let Some(route) = self.routes.get(index(number)) else {
+            return;
+        };
+        match route.state {
+            State::Empty => {}
+            State::Ready => {
+                if route.is_empty() {
+                    self.rest(number);
+                }
+            }
+            State::Blocked(block) => {
+                if block.slot == slot || route.is_empty() || route.may_be_passed(&block) {
+                    self.wake(number);
+                }
+            }
+        }
+    }
+
+    /// A pool was changed or taken away: all that might go over it are asked.
+    pub(super) fn wake_all_of(&mut self, pool: u32) {
+        for number in 0..super::number(self.routes.len()) {
+            let route = self.routes.get(index(number));
+            let mut sets = route
+                .into_iter()
+                .flat_map(|route| route.alternatives.iter().flatten());
+            if sets.any(|other| *other == pool) {
+                self.wake(number);
+            }
+        }
+    }
+
+    /// Something was reported to `pool`.
+    pub(super) fn look_at(&mut self, now: Instant, number: u32, failed: bool) {
+        let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) else {
+            return;
+        };
+        if pool.opened != pool.limiter.opened() {
+            pool.opened = pool.limiter.opened();
+            open(&mut self.open, pool, number);
+        }
+        if failed {
+            let _news = pool.notice_stop(now);
+            self.look_for_late(now, number);
+        }
+    }
+
+    /// A call was sent over `pool`.
+    pub(super) fn passed(&mut self, number: u32, aged: bool) {
+        if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
+            pool.turn = if aged { 0 } else { pool.turn.saturating_add(1) };
+            open(&mut self.open, pool, number);
+        }
+    }
+
+    /// Sets when the scheduler is to look at the criticals of a route.
+    pub(super) fn set_critical_alarm(&mut self, number: u32) {
+        let Some(route) = self.routes.get_mut(index(number)) else {
+            return;
+        };
+        let first = route.criticals.first_key_value();
+        let alarm = first.map(|(place, _)| place.due);
+        if alarm == route.alarm {
+            return;
+        }
+        if let Some(old) = route.alarm {
+            self.criticals.remove(&(old, number));
+        }
+        if let Some(new) = alarm {
+            self.criticals.insert((new, number));
+        }
+        route.alarm = alarm;
+    }
+}
+
+/// Something may pass at `pool`.
+fn open(list: &mut Vec<u32>, pool: &mut super::pool::Pool, number: u32) {
+    if !pool.open {
+        pool.open = true;
+        if !list.contains(&number) {
+            list.push(number);
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! One behaviour a test.
+
+use std::time::Duration;
+
+use sendwhen::{
+    Cause, ConfigError, Dimension, Dropped, Event, Failure, GiveUp, Instant, Job, Limiter, Next,
+    Priority, Rate, Rejected, Request, RouteId, Scheduler, ServerHints, Verdict,
+};
+
+use super::{answered, at, done, head, ids, pool, sent};
+
+fn job(route: RouteId) -> Job {
+    Job::new(Request::new().input_tokens(100).max_tokens(100), route)
+}
+
+fn one_pool(limiter: Limiter) -> (Scheduler, RouteId) {
+    let mut scheduler = Scheduler::new(42);
+    let pool = scheduler.add_pool(limiter);
+    let route = scheduler.add_route(&[&[pool]]).unwrap();
+    (scheduler, route)
+}
+
+#[test]
+fn calls_of_a_tenant_go_in_the_order_of_submission_and_the_wait_is_exact() {
+    let (mut scheduler, route) = one_pool(pool(60, 2));
+    let all: Vec<_> = (0..4)
+        .map(|_| scheduler.submit(at(1), job(route)).unwrap())
+        .collect();
+    assert_eq!(ids(&mut scheduler, at(1)), all[..2]);
+    let Next::Wait(wait) = scheduler.next(at(1)) else {
+        panic!("the pool is empty");
+    };
+    assert_eq!(
+        (wait.until, wait.cause),
+        (at(2), Cause::Limit(Dimension::Requests))
+    );
+    let early = Instant::from_nanos(at(2).as_nanos() - 1);
+    assert_eq!(ids(&mut scheduler, early), []);
+    assert_eq!(ids(&mut scheduler, at(2)), all[2..3]);
+    assert_eq!(ids(&mut scheduler, at(3)), all[3..]);
+    assert_eq!(scheduler.next(at(4)), Next::Idle);
+    assert_eq!((scheduler.waiting(), scheduler.flying()), (0, 4));
+    assert_eq!(scheduler.flights().collect::<Vec<_>>(), all);
+    for id in all {
+        answered(&mut scheduler, at(4), id);
+        let again = scheduler.handle(at(4), id, Event::Woken);
+        assert_eq!(again, Verdict::Unknown, "it is forgotten");
+    }
+    assert_eq!(scheduler.flying(), 0);
+}
+
+#[test]
+fn a_call_that_comes_back_keeps_its_place() {
+    let (mut scheduler, route) = one_pool(pool(60, 1));
+    let first = scheduler.submit(at(0), job(route)).unwrap();
+    let others: Vec<_> = (0..5)
+        .map(|_| scheduler.submit(at(0), job(route)).unwrap())
+        .collect();
+    assert_eq!(ids(&mut scheduler, at(0)), [first]);
+    let unsent = Event::Failed(Failure::NotSent);
+    assert_eq!(scheduler.handle(at(0), first, unsent), Verdict::Queued);
+    assert_eq!(
+        ids(&mut scheduler, at(0)),
+        others[..1],
+        "while it backs off"
+    );
+    assert_eq!(ids(&mut scheduler, at(1)), [first]);
+    answered(&mut scheduler, at(1), first);
+    assert_eq!(ids(&mut scheduler, at(2)), others[1..2]);
+}
+
+#[test]
+fn a_full_pool_does_not_hold_up_the_others() {
+    let mut scheduler = Scheduler::new(42);
+    let full = scheduler.add_pool(pool(1, 1));
+    let free = scheduler.add_pool(pool(60, 10));
+    let full = scheduler.add_route(&[&[full]]).unwrap();
+    let free = scheduler.add_route(&[&[free]]).unwrap();
+    let stuck: Vec<_> = (0..3)
+        .map(|_| {
+            let urgent = job(full).priority(Priority::Urgent);
+            scheduler.submit(at(0), urgent).unwrap()
+        })
+        .collect();
+    let low: Vec<_> = (0..3)
+        .map(|_| {
+            let low = job(free).priority(Priority::Low);
+            scheduler.submit(at(0), low).unwrap()
+        })
+        .collect();
+    assert_eq!(ids(&mut scheduler, at(0)), [&stuck[..1], &low[..]].concat());
+}
+
+#[test]
+fn the_pool_that_can_start_first_is_taken_within_the_patience_for_preference() {
+    let mut scheduler = Scheduler::new(42);
+    let preferred = scheduler.add_pool(pool(60, 1));
+    let other = scheduler.add_pool(pool(60, 10));
+    let route = scheduler.add_route(&[&[preferred], &[other]]).unwrap();
+    for _ in 0..5 {
+        scheduler.submit(at(0), job(route)).unwrap();
+    }
+    let over = |sent: Vec<(_, usize)>| sent.into_iter().map(|(_, over)| over).collect::<Vec<_>>();
+    scheduler.set_patience(route, Duration::from_millis(999));
+    assert_eq!(over(sent(&mut scheduler, at(0))), [0, 1, 1, 1, 1]);
+    for _ in 0..3 {
+        scheduler.submit(at(10), job(route)).unwrap();
+    }
+    scheduler.set_patience(route, Duration::from_secs(1));
+    assert_eq!(
+        over(sent(&mut scheduler, at(10))),
+        [0],
+        "it is worth a second"
+    );
+    assert_eq!(over(sent(&mut scheduler, at(11))), [0]);
+    scheduler.set_patience(route, Duration::ZERO);
+    assert_eq!(over(sent(&mut scheduler, at(11))), [1]);
+}
+
+#[test]
+fn two_pools_are_passed_together_or_not_at_all() {
+    let mut scheduler = Scheduler::new(42);
+    let workspaces = [
+        scheduler.add_pool(pool(60, 5)),
+        scheduler.add_pool(pool(60, 5)),
+    ];
+    let organisation = scheduler.add_pool(pool(60, 3));
+    let routes =
+        workspaces.map(|workspace| scheduler.add_route(&[&[workspace, organisation]]).unwrap());
+    for route in [routes[0], routes[1], routes[0], routes[1]] {
+        scheduler.submit(at(0), job(route)).unwrap();
+    }
+    assert_eq!(sent(&mut scheduler, at(0)).len(), 3);
+    let left = |scheduler: &Scheduler, pool| {
+        let level = scheduler
+            .pool(pool)
+            .unwrap()
+            .level(at(0), Dimension::Requests);
+        level.unwrap().available
+    };
+    assert_eq!(left(&scheduler, organisation), 0);
+    assert_eq!(left(&scheduler, workspaces[0]), 3);
+    assert_eq!(left(&scheduler, workspaces[1]), 4);
+    assert_eq!(sent(&mut scheduler, at(1)).len(), 1);
+}
+
+#[test]
+fn a_call_may_be_cancelled_wherever_it_is() {
+    let (mut scheduler, route) = one_pool(pool(60, 1));
+    let flying = scheduler.submit(at(0), job(route)).unwrap();
+    let held = scheduler.submit(at(0), job(route)).unwrap();
+    let queued = scheduler.submit(at(0), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [flying]);
+    assert_eq!(ids(&mut scheduler, at(1)), [held]);
+    let unsent = Event::Failed(Failure::NotSent);
+    assert_eq!(scheduler.handle(at(1), held, unsent), Verdict::Queued);
+    for id in [flying, held, queued] {
+        let cancelled = Verdict::GiveUp(GiveUp::Cancelled);
+        assert_eq!(scheduler.handle(at(1), id, Event::Cancelled), cancelled);
+        assert_eq!(
+            scheduler.handle(at(1), id, Event::Cancelled),
+            Verdict::Unknown
+        );
+    }
+    assert_eq!(scheduler.next(at(2)), Next::Idle);
+    assert_eq!((scheduler.waiting(), scheduler.flying()), (0, 0));
+}
+
+#[test]
+fn an_event_that_does_not_fit_is_answered_by_what_stands() {
+    let (mut scheduler, route) = one_pool(pool(60, 1));
+    let id = scheduler.submit(at(0), job(route)).unwrap();
+    let early = scheduler.handle(at(0), id, head(200, &ServerHints::NONE));
+    assert_eq!(early, Verdict::Queued);
+    assert_eq!(ids(&mut scheduler, at(0)), [id]);
+    assert_eq!(scheduler.handle(at(0), id, Event::Woken), Verdict::Proceed);
+    let early = scheduler.handle(at(0), id, Event::Finished(None));
+    assert_eq!(early, Verdict::Proceed);
+    answered(&mut scheduler, at(0), id);
+}
+
+#[test]
+fn a_waiting_call_changes_its_priority_and_its_latest_start() {
+    let (mut scheduler, route) = one_pool(pool(60, 1));
+    let first = scheduler.submit(at(0), job(route)).unwrap();
+    let [second, third] = [(); 2].map(|()| scheduler.submit(at(0), job(route)).unwrap());
+    let request = Request::new().start_by(at(1));
+    let late = scheduler.submit(at(0), Job::new(request, route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [late], "it is due first");
+    assert!(
+        !scheduler.prioritise(late, Priority::High),
+        "it is under way"
+    );
+    assert!(scheduler.prioritise(third, Priority::High));
+    assert!(scheduler.postpone(second, Some(at(30))));
+    assert_eq!(ids(&mut scheduler, at(1)), [third]);
+    assert_eq!(ids(&mut scheduler, at(2)), [second]);
+    assert_eq!(ids(&mut scheduler, at(3)), [first]);
+}
+
+#[test]
+fn a_call_that_cannot_start_in_time_is_given_up_at_once() {
+    let (mut scheduler, route) = one_pool(pool(60, 2));
+    let by = |secs| Job::new(Request::new().start_by(at(secs)), route);
+    for _ in 0..2 {
+        scheduler.submit(at(0), by(10)).unwrap();
+    }
+    assert_eq!(sent(&mut scheduler, at(0)).len(), 2);
+    // Those under way may turn out to have cost nothing: it is not late yet.
+    let hopeful = scheduler.submit(at(0), by(1)).unwrap();
+    assert!(matches!(scheduler.next(at(0)), Next::Wait(_)));
+    let pools = scheduler.flights().collect::<Vec<_>>();
+    for id in pools {
+        answered(&mut scheduler, at(0), id);
+    }
+    // Now they cannot; one comes in a second, and is too late for a second call.
+    let late = scheduler.submit(at(0), by(1)).unwrap();
+    assert!(matches!(scheduler.next(at(1)), Next::Send { id, .. } if id == hopeful));
+    let Next::Drop { id, why } = scheduler.next(at(1)) else {
+        panic!("it cannot start at 1 s any more");
+    };
+    assert_eq!(id, late);
+    let cause = Cause::Limit(Dimension::Requests);
+    let earliest = at(1);
+    assert_eq!(
+        why,
+        Dropped::GivenUp(GiveUp::DeadlineTooClose { earliest, cause })
+    );
+    assert_eq!(scheduler.next(at(1)), Next::Idle);
+}
+
+#[test]
+fn a_stop_of_the_pool_gives_up_all_whose_time_it_takes_and_stops_it_once() {
+    let (mut scheduler, route) = one_pool(pool(6_000, 100));
+    let first = scheduler.submit(at(0), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [first]);
+    let by = |secs| Job::new(Request::new().start_by(at(secs)), route);
+    let [early, late] = [by(20), by(60)].map(|job| scheduler.submit(at(0), job).unwrap());
+    let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(40));
+    let refused = scheduler.handle(at(0), first, head(429, &hints));
+    assert_eq!(refused, Verdict::Queued);
+    let Next::Drop { id, .. } = scheduler.next(at(0)) else {
+        panic!("40 s are too long for it");
+    };
+    assert_eq!(id, early);
+    assert_eq!(ids(&mut scheduler, Instant::from_millis(39_999)), []);
+    // The stop is over: release is spread over a second.
+    for _ in 0..50 {
+        scheduler.submit(at(40), job(route)).unwrap();
+    }
+    assert_eq!(done(&mut scheduler, at(40)), [late]);
+    let mut in_a_second = 0;
+    for millis in (40_000..41_000).step_by(10) {
+        in_a_second += done(&mut scheduler, Instant::from_millis(millis)).len();
+    }
+    assert!((10..=16).contains(&in_a_second), "{in_a_second}");
+    let mut rest = 0;
+    for millis in (41_000..42_000).step_by(10) {
+        rest += done(&mut scheduler, Instant::from_millis(millis)).len();
+    }
+    assert_eq!(in_a_second + rest, 51);
+}
+
+/// A pool in which requests are plenty and there are ten images a minute.
+fn images() -> Limiter {
+    let limiter = pool(6_000, 100);
+    limiter
+        .limit(Dimension::Own1, Rate::per_minute(10).unwrap(), 10)
+        .unwrap()
+}
+
+#[test]
+fn a_small_call_passes_a_large_one_that_waits_for_something_else() {
+    let (mut scheduler, route) = one_pool(images());
+    let with = |images| Job::new(Request::new().own([images, 0, 0]), route);
+    let first = scheduler.submit(at(0), with(5)).unwrap();
+    let large = scheduler.submit(at(0), with(10)).unwrap();
+    let like_it = scheduler.submit(at(0), with(1)).unwrap();
+    let small = scheduler.submit(at(0), with(0)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [first, small]);
+    assert_eq!(ids(&mut scheduler, at(29)), [], "one image would delay it");
+    assert_eq!(ids(&mut scheduler, at(30)), [large]);
+    assert_eq!(ids(&mut scheduler, at(36)), [like_it]);
+}
+
+#[test]
+fn a_call_of_another_route_passes_only_if_it_delays_nothing() {
+    let mut scheduler = Scheduler::new(42);
+    let workspace = scheduler.add_pool(pool(60, 2));
+    let organisation = scheduler.add_pool(pool(1, 1));
+    let both = scheduler.add_route(&[&[workspace, organisation]]).unwrap();
+    let alone = scheduler.add_route(&[&[workspace]]).unwrap();
+    let first = scheduler.submit(at(0), job(both)).unwrap();
+    // Its organisation has room in 60 s; until then a workspace of 60 a minute
+    // may serve others, but must have one left then.
+    let blocked = scheduler.submit(at(0), job(both)).unwrap();
+    let others: Vec<_> = (0..70)
+        .map(|_| {
+            let low = job(alone).priority(Priority::Low);
+            scheduler.submit(at(0), low).unwrap()
+        })
+        .collect();
+    let mut log = vec![];
+    for tenth in 0..=620 {
+        let now = Instant::from_millis(tenth * 100);
+        log.extend(ids(&mut scheduler, now).into_iter().map(|id| (id, now)));
+    }
+    let (started, _) = log
+        .iter()
+        .map(|(id, now)| (*now, *id))
+        .find(|(_, id)| *id == blocked)
+        .unwrap();
+    assert_eq!(started, at(60));
+    assert_eq!(log[0].0, first);
+    let before = log
+        .iter()
+        .filter(|(id, now)| others.contains(id) && *now < at(60));
+    assert!(before.count() >= 58);
+}
+
+#[test]
+fn a_pool_that_is_taken_away_leaves_the_alternatives() {
+    let mut scheduler = Scheduler::new(42);
+    let [gone, kept] = [
+        scheduler.add_pool(pool(1, 1)),
+        scheduler.add_pool(pool(60, 9)),
+    ];
+    let both = scheduler.add_route(&[&[gone], &[kept]]).unwrap();
+    let only = scheduler.add_route(&[&[gone]]).unwrap();
+    scheduler.set_patience(both, Duration::from_secs(3_600));
+    let flying = scheduler.submit(at(0), job(only)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [flying]);
+    let saved = scheduler.submit(at(0), job(both)).unwrap();
+    let lost = scheduler.submit(at(0), job(only)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(1)), []);
+    assert!(scheduler.remove_pool(gone).is_some());
+    let mut told = [scheduler.next(at(1)), scheduler.next(at(1))];
+    told.sort_by_key(|next| matches!(next, Next::Drop { .. }));
+    assert!(matches!(told[0], Next::Send { id, alternative: 1, .. } if id == saved));
+    let why = Dropped::NoPool;
+    assert_eq!(told[1], Next::Drop { id: lost, why });
+    answered(&mut scheduler, at(2), flying);
+    assert_eq!(
+        scheduler.add_route(&[&[gone]]),
+        Err(ConfigError::UnknownPool)
+    );
+    assert_eq!(scheduler.add_route(&[]), Err(ConfigError::EmptyRoute));
+    assert_eq!(scheduler.add_route(&[&[]]), Err(ConfigError::EmptyRoute));
+}
+
+#[test]
+fn a_route_of_another_scheduler_is_refused() {
+    let (_, route) = one_pool(pool(1, 1));
+    let refused = Scheduler::new(42).submit(at(0), job(route));
+    assert_eq!(refused, Err(Rejected::UnknownRoute));
+}
+
+#[test]
+fn a_closed_pool_gives_up_what_comes_and_serves_again_once_it_is_reopened() {
+    let mut scheduler = Scheduler::new(42);
+    let pool = scheduler.add_pool(pool(60, 3));
+    let route = scheduler.add_route(&[&[pool]]).unwrap();
+    scheduler.change_pool(pool, |limiter| limiter.close(at(0), None));
+    scheduler.submit(at(0), job(route)).unwrap();
+    assert!(matches!(
+        scheduler.next(at(0)),
+        Next::Drop {
+            why: Dropped::GivenUp(GiveUp::Never(_)),
+            ..
+        }
+    ));
+    scheduler.change_pool(pool, Limiter::reopen);
+    let id = scheduler.submit(at(0), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [id]);
+}
+
+#[test]
+fn urgent_calls_find_room_after_the_first_of_them_did_not() {
+    let (mut scheduler, route) = one_pool(pool(60, 3));
+    let bulk = |scheduler: &mut Scheduler, now| scheduler.submit(now, job(route)).unwrap();
+    for _ in 0..100 {
+        bulk(&mut scheduler, at(0));
+    }
+    assert_eq!(done(&mut scheduler, at(0)).len(), 3);
+    let urgent = |scheduler: &mut Scheduler, now| {
+        let job = job(route).priority(Priority::Urgent);
+        scheduler.submit(now, job).unwrap()
+    };
+    let first = urgent(&mut scheduler, at(0));
+    assert_eq!(ids(&mut scheduler, at(0)), [], "there is no room yet");
+    assert_eq!(ids(&mut scheduler, at(1)), [first]);
+    assert_eq!(ids(&mut scheduler, at(2)), [], "one place is left free");
+    assert_eq!(sent(&mut scheduler, at(3)).len(), 1);
+    let second = urgent(&mut scheduler, at(3));
+    assert_eq!(ids(&mut scheduler, at(3)), [second], "and taken at once");
+}
