@@ -136,7 +136,7 @@ fn two_pools_are_passed_together_or_not_at_all() {
             .pool(pool)
             .unwrap()
             .level(at(0), Dimension::Requests);
-        level.unwrap().available
+        level.unwrap().there
     };
     assert_eq!(left(&scheduler, organisation), 0);
     assert_eq!(left(&scheduler, workspaces[0]), 3);
