@@ -15,8 +15,8 @@ use core::{hint::black_box, num::NonZeroU32, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sendwhen::{
-    Cost, Decision, Dimension, ErrorDetails, Event, Family, HeaderParser, Instant, Limiter, Meter,
-    Rate, Request, ServerHints, TokenBucket, Usage,
+    Cost, Decision, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Meter, Rate, Request,
+    ServerHints, TokenBucket, Usage,
 };
 
 /// Between two questions. A thousand a millisecond, and each is let through.
@@ -198,72 +198,5 @@ fn one_call(c: &mut Criterion) {
     group.finish();
 }
 
-/// The twelve rate headers of the Claude API among twenty.
-const FIELDS: [(&str, &str); 20] = [
-    ("date", "Sat, 15 Mar 2025 12:57:59 GMT"),
-    ("content-type", "text/event-stream; charset=utf-8"),
-    ("transfer-encoding", "chunked"),
-    ("connection", "keep-alive"),
-    ("anthropic-ratelimit-input-tokens-limit", "200000"),
-    ("anthropic-ratelimit-input-tokens-remaining", "126000"),
-    (
-        "anthropic-ratelimit-input-tokens-reset",
-        "2025-03-15T12:58:20Z",
-    ),
-    ("anthropic-ratelimit-output-tokens-limit", "80000"),
-    ("anthropic-ratelimit-output-tokens-remaining", "59000"),
-    (
-        "anthropic-ratelimit-output-tokens-reset",
-        "2025-03-15T12:58:13Z",
-    ),
-    ("anthropic-ratelimit-requests-limit", "4000"),
-    ("anthropic-ratelimit-requests-remaining", "3999"),
-    ("anthropic-ratelimit-requests-reset", "2025-03-15T12:57:58Z"),
-    ("anthropic-ratelimit-tokens-limit", "280000"),
-    ("anthropic-ratelimit-tokens-remaining", "185000"),
-    ("anthropic-ratelimit-tokens-reset", "2025-03-15T12:58:13Z"),
-    ("request-id", "req_011CP5xYzPQRSTUVWXYZabcd"),
-    ("via", "1.1 google"),
-    ("cf-cache-status", "DYNAMIC"),
-    ("server", "cloudflare"),
-];
-
-fn headers(c: &mut Criterion) {
-    let mut group = c.benchmark_group("headers");
-    group.bench_function("the Claude API's twelve among twenty", |b| {
-        b.iter(|| {
-            let mut parser = HeaderParser::new();
-            for (name, value) in black_box(&FIELDS) {
-                let _what = parser.field(name.as_bytes(), value.as_bytes());
-            }
-            parser.finish()
-        });
-    });
-    group.bench_function("the dates in them alone", |b| {
-        b.iter(|| {
-            let mut sum = 0;
-            for (name, value) in black_box(&FIELDS) {
-                let at = if name.ends_with("-reset") {
-                    sendwhen::parse_rfc3339(value.as_bytes())
-                } else if *name == "date" {
-                    sendwhen::parse_http_date(value.as_bytes(), None)
-                } else {
-                    None
-                };
-                sum += at.map_or(0, |at| at.as_millis());
-            }
-            sum
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(
-    benches,
-    one_bucket,
-    three_buckets,
-    limiter_alone,
-    one_call,
-    headers
-);
+criterion_group!(benches, one_bucket, three_buckets, limiter_alone, one_call);
 criterion_main!(benches);

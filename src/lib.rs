@@ -130,7 +130,10 @@ pub use decision::{
 };
 pub use error::ConfigError;
 pub use explain::{Explanation, Level, Stance};
-pub use headers::{Field, HeaderParser, HttpDate, Rfc3339, parse_http_date, parse_rfc3339};
+pub use headers::{
+    BareReset, Field, GoDuration, HeaderParser, HttpDate, Rfc3339, SfDictionary, SfItem, SfList,
+    SfParams, WaitRule, parse_go_duration, parse_http_date, parse_rfc3339,
+};
 pub use hints::{
     Claim, Dialect, Family, Label, Meter, Meters, MetersIter, OverageDisabled, Problems, Remaining,
     Reset, ResetGiven, ServerHints, Status, Unified, Unit,

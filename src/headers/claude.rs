@@ -1,200 +1,253 @@
-//! The Claude API's rate-limit fields: a limit, what remains and a reset for
-//! each meter of each pool.
+//! The Claude API's fields.
 //!
-//! The names are those of its documentation (API reference, "Rate limits",
-//! "Service tiers", "Fast mode"). The documentation says that what remains of
-//! tokens is rounded to the nearest thousand, and that a reset is when the
-//! limit is whole again, in RFC 3339.
-
-use core::time::Duration;
+//! | name | what |
+//! |---|---|
+//! | `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}` | the standard pool |
+//! | `anthropic-priority-{input,output}-tokens-{limit,remaining,reset}` | the Priority Tier |
+//! | `anthropic-fast-{input,output}-tokens-{limit,remaining,reset}` | fast mode |
+//! | `anthropic-ratelimit-unified-*` | a subscription's windows, see [`WINDOWS`] |
+//!
+//! The first three are those of its documentation (API reference, "Rate
+//! limits", "Service tiers", "Fast mode"): what remains of tokens is rounded to
+//! the nearest thousand, and a reset is when the limit is whole again, in RFC
+//! 3339. The unified fields stand in no document; their resets are seconds of
+//! the Unix clock, and RFC 3339 was seen once. Some proxies write `claude-` for
+//! `anthropic-`.
 
 use super::{
-    Tally, keep, list,
-    number::{signed, unsigned},
-    rfc3339::parse_rfc3339,
-    same, trim,
+    Name, Tally, keep,
+    kept::{Kept, Key, Member, Reading},
+    list,
+    number::millionths,
+    truth,
 };
 use crate::{
-    hints::{Dialect, Family, Meter, Problems, Remaining, Reset, ResetGiven, ServerHints},
-    time::UnixTime,
+    hints::{
+        Claim, Family, OverageDisabled, Problems, Remaining, ServerHints, Status, Unified, Unit,
+    },
     units::Dimension,
 };
 
-/// What each name of this server begins with.
-const PREFIX: &[u8] = b"anthropic-";
+/// The whole of a share.
+const WHOLE: i64 = 1_000_000;
 
-/// The names of one meter's members, in the order of [`Member`].
-macro_rules! members {
-    ($meter:literal) => {
-        [
-            concat!("anthropic-", $meter, "-limit"),
-            concat!("anthropic-", $meter, "-remaining"),
-            concat!("anthropic-", $meter, "-reset"),
-        ]
-    };
-}
-
-/// The names of each meter, in the order in which hints hold meters.
-#[rustfmt::skip]
-const METERS: [([&str; 3], Family, Dimension); 8] = [
-    (members!("ratelimit-requests"), Family::Standard, Dimension::Requests),
-    (members!("ratelimit-input-tokens"), Family::Standard, Dimension::InputTokens),
-    (members!("ratelimit-output-tokens"), Family::Standard, Dimension::OutputTokens),
-    (members!("ratelimit-tokens"), Family::Standard, Dimension::TotalTokens),
-    (members!("priority-input-tokens"), Family::Priority, Dimension::InputTokens),
-    (members!("priority-output-tokens"), Family::Priority, Dimension::OutputTokens),
-    (members!("fast-input-tokens"), Family::Fast, Dimension::InputTokens),
-    (members!("fast-output-tokens"), Family::Fast, Dimension::OutputTokens),
+/// A subscription's windows: how their names begin, the pool, and seconds.
+const WINDOWS: [(&[u8], Key); 7] = [
+    (b"7d_sonnet-", share(Family::UnifiedSonnet, 604_800)),
+    (b"7d_opus-", share(Family::UnifiedOpus, 604_800)),
+    (b"7d_oi-", share(Family::UnifiedOverageIncluded, 604_800)),
+    (b"5h-", share(Family::Unified, 18_000)),
+    (b"7d-", share(Family::Unified, 604_800)),
+    (b"overage-", share(Family::Overage, 0)),
+    // What speaks for all of them.
+    (b"", share(Family::Unified, 0)),
 ];
 
-/// All limits are per minute, though a bucket is filled all the time.
-const WINDOW: Duration = Duration::from_secs(60);
-/// What remains of tokens is a multiple of this.
-const STEP: i64 = 1_000;
+const fn share(family: Family, window: u32) -> Key {
+    Key::of(family, Unit::Share).window(window)
+}
 
-/// Which member of which meter a field is.
+/// Which of the unified fields one is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Name {
-    /// Its place in [`METERS`].
-    meter: usize,
-    member: Member,
+pub(super) enum UnifiedName {
+    /// Of the window at this place in [`WINDOWS`].
+    Status(usize),
+    /// What was used of it.
+    Utilization(usize),
+    Claim,
+    Fallback,
+    OverageInUse,
+    OverageDisabled,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Member {
-    Limit,
-    Remaining,
-    Reset,
-}
-
-/// Whether `name` is one of this server's at all, and the meter's member that
-/// it is. What is not, as the unified limits of subscriptions, is `None`.
-pub(super) fn name(name: &[u8]) -> Option<Option<Name>> {
-    let &[b'a' | b'A', .., last_but_one, _] = name else {
-        return None;
-    };
-    let member = match last_but_one {
-        b'i' | b'I' => Member::Limit,
-        b'n' | b'N' => Member::Remaining,
-        _ => Member::Reset,
-    };
-    let meter = METERS.iter().position(|([limit, remaining, reset], ..)| {
-        let known = match member {
-            Member::Limit => limit,
-            Member::Remaining => remaining,
-            Member::Reset => reset,
+/// What a name says that begins with `anthropic-`, of which `rest` follows.
+/// `None` where it tells only whose it is.
+pub(super) fn name(rest: &[u8]) -> Option<Name> {
+    if let Some(rest) = rest.strip_prefix(b"ratelimit-") {
+        return match rest.strip_prefix(b"unified-") {
+            Some(rest) => unified(rest),
+            None => meter(Family::Standard, rest),
         };
-        // The length goes first, because few share it.
-        known.len() == name.len() && same(name, known.as_bytes())
-    });
-    match meter {
-        Some(meter) => Some(Some(Name { meter, member })),
-        None => same(name.get(..PREFIX.len())?, PREFIX).then_some(None),
     }
-}
-
-/// What was kept of the fields.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Claude {
-    /// Whether any field with this server's prefix came.
-    pub(super) seen: bool,
-    meters: [Kept; METERS.len()],
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Kept {
-    limit: Option<Limit>,
-    remaining: Option<i64>,
-    reset: Option<UnixTime>,
-}
-
-/// The order is that of strictness.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Limit {
-    Known(u64),
-    /// Written as a negative number.
-    Unknown,
-}
-
-impl Kept {
-    /// `None` where `text` cannot be read.
-    fn take(&mut self, member: Member, text: &[u8], tally: &mut Tally) -> Option<()> {
-        match member {
-            Member::Limit => keep(&mut self.limit, limit(text)?, Ord::min, tally),
-            Member::Remaining => keep(&mut self.remaining, signed(text)?, Ord::min, tally),
-            Member::Reset => keep(&mut self.reset, parse_rfc3339(text)?, Ord::max, tally),
-        }
-        Some(())
+    if let Some(rest) = rest.strip_prefix(b"priority-") {
+        return meter(Family::Priority, rest);
     }
+    meter(Family::Fast, rest.strip_prefix(b"fast-")?)
 }
 
-impl Claude {
-    pub(super) fn take(&mut self, name: Name, value: &[u8], tally: &mut Tally) {
-        let Some(kept) = self.meters.get_mut(name.meter) else {
-            return;
-        };
-        // Most values are no list, and to find that out costs as much as to
-        // read them.
-        if kept.take(name.member, trim(value), tally).is_some() {
-            return;
+pub(super) fn meter(family: Family, rest: &[u8]) -> Option<Name> {
+    let (unit, member) = match rest {
+        [unit @ .., b'-', b'l', b'i', b'm', b'i', b't'] => (unit, Member::Limit),
+        [unit @ .., b'-', b'r', b'e', b's', b'e', b't'] => (unit, Member::Reset),
+        _ => (rest.strip_suffix(b"-remaining")?, Member::Remaining),
+    };
+    let dimension = match unit {
+        b"requests" => Dimension::Requests,
+        b"input-tokens" => Dimension::InputTokens,
+        b"output-tokens" => Dimension::OutputTokens,
+        b"tokens" => Dimension::TotalTokens,
+        _ => return None,
+    };
+    Some(Name::Meter(Key::of(family, Unit::Of(dimension)), member))
+}
+
+/// What a unified field's name says, without what they all begin with.
+pub(super) fn unified(rest: &[u8]) -> Option<Name> {
+    let unified = match rest {
+        b"representative-claim" => UnifiedName::Claim,
+        b"fallback" => UnifiedName::Fallback,
+        b"overage-in-use" => UnifiedName::OverageInUse,
+        b"overage-disabled-reason" => UnifiedName::OverageDisabled,
+        _ => {
+            let (place, key, member) = (0..).zip(&WINDOWS).find_map(|(place, (begins, key))| {
+                Some((place, *key, rest.strip_prefix(*begins)?))
+            })?;
+            match member {
+                b"status" => UnifiedName::Status(place),
+                b"utilization" => UnifiedName::Utilization(place),
+                b"reset" => return Some(Name::Meter(key, Member::Reset)),
+                _ => return None,
+            }
         }
+    };
+    Some(Name::Unified(unified))
+}
+
+/// What was kept of the unified fields beside their resets and shares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnifiedKept {
+    statuses: [Option<Status>; WINDOWS.len()],
+    said: Unified,
+}
+
+impl UnifiedKept {
+    pub(super) const NONE: Self = Self {
+        statuses: [None; WINDOWS.len()],
+        said: Unified::NONE,
+    };
+
+    pub(super) fn take(
+        &mut self,
+        name: UnifiedName,
+        value: &[u8],
+        kept: &mut Kept,
+        tally: &mut Tally,
+    ) {
         for text in list(value) {
-            if kept.take(name.member, text, tally).is_none() {
+            if self.take_one(name, text, kept, tally).is_none() {
                 tally.problems.set(Problems::MALFORMED);
             }
         }
     }
 
-    /// Puts the meters in `hints`, which has its date already.
-    pub(super) fn finish(&self, hints: &mut ServerHints) {
-        if !self.seen {
-            return;
+    /// `None` where `text` cannot be read.
+    fn take_one(
+        &mut self,
+        name: UnifiedName,
+        text: &[u8],
+        kept: &mut Kept,
+        tally: &mut Tally,
+    ) -> Option<()> {
+        if text.is_empty() {
+            return None;
         }
-        hints.dialect = Dialect::Claude;
-        for (kept, &(_, family, dimension)) in self.meters.iter().zip(&METERS) {
-            let limit = match kept.limit {
-                Some(Limit::Known(limit)) => Some(limit),
-                Some(Limit::Unknown) | None => None,
-            };
-            if limit.is_none() && kept.remaining.is_none() && kept.reset.is_none() {
+        // Of two words the one that stands later in its list is the stricter.
+        match name {
+            UnifiedName::Status(place) => {
+                keep(self.statuses.get_mut(place)?, status(text), Ord::max, tally);
+            }
+            UnifiedName::Utilization(place) => {
+                let &(_, key) = WINDOWS.get(place)?;
+                kept.take_share(key, WHOLE.saturating_sub(millionths(text)?), tally);
+            }
+            UnifiedName::Claim => keep(&mut self.said.claim, claim(text), Ord::max, tally),
+            UnifiedName::Fallback => {
+                let offered = text.eq_ignore_ascii_case(b"available");
+                keep(&mut self.said.fallback, offered, Ord::min, tally);
+            }
+            UnifiedName::OverageInUse => {
+                let in_use = truth(text)?;
+                keep(&mut self.said.overage_in_use, in_use, Ord::max, tally);
+            }
+            UnifiedName::OverageDisabled => {
+                keep(
+                    &mut self.said.overage_disabled,
+                    disabled(text),
+                    Ord::max,
+                    tally,
+                );
+            }
+        }
+        Some(())
+    }
+
+    /// Puts the windows into `hints`, which has its date already.
+    pub(super) fn finish(&self, kept: &Kept, reading: Reading, hints: &mut ServerHints) {
+        hints.unified = self.said;
+        for (&(_, key), &status) in WINDOWS.iter().zip(&self.statuses) {
+            let mut meter = kept.meter(key, reading, None, hints);
+            meter.status = status;
+            // Below nothing is what was used beyond the whole, -1 too.
+            meter.remaining = kept.left(key).map(|shown| Remaining { shown, rounding: 0 });
+            if status.is_none() && meter.remaining.is_none() && meter.reset.is_none() {
                 continue;
             }
-            let mut meter = Meter::new(family, dimension).window(WINDOW);
-            meter.limit = limit;
-            meter.remaining = kept.remaining.map(|shown| Remaining {
-                shown,
-                rounding: rounding(dimension, shown),
-            });
-            meter.reset = kept
-                .reset
-                .map(|at| Reset::new(ResetGiven::At(at), hints.date));
+            meter.limit = meter.remaining.map(|_| WHOLE.unsigned_abs());
+            meter.window =
+                (key.window > 0).then(|| core::time::Duration::from_secs(key.window.into()));
             hints.meters.insert(meter, &mut hints.problems);
         }
     }
 }
 
-fn limit(text: &[u8]) -> Option<Limit> {
+fn status(text: &[u8]) -> Status {
     match text {
-        [b'-', magnitude @ ..] => unsigned(magnitude).map(|_| Limit::Unknown),
-        _ => unsigned(text).map(Limit::Known),
+        b"allowed" => Status::Allowed,
+        b"allowed_warning" => Status::AllowedWarning,
+        b"queueing_hard" => Status::Queueing,
+        b"rate_limited" => Status::RateLimited,
+        b"payment_required" => Status::PaymentRequired,
+        b"blocked" => Status::Blocked,
+        b"rejected" => Status::Rejected,
+        _ => Status::Other,
     }
 }
 
-/// How far off `shown` may be. Tokens that are no whole thousands were not
-/// rounded; that has been seen from proxies and in the documentation's samples.
-const fn rounding(dimension: Dimension, shown: i64) -> u32 {
-    match dimension {
-        Dimension::Requests => 0,
-        _ if shown % STEP == 0 => 500,
-        _ => 0,
+fn claim(text: &[u8]) -> Claim {
+    match text {
+        b"five_hour" => Claim::FiveHour,
+        b"seven_day" => Claim::SevenDay,
+        b"seven_day_opus" => Claim::SevenDayOpus,
+        b"seven_day_sonnet" => Claim::SevenDaySonnet,
+        b"seven_day_overage_included" => Claim::SevenDayOverageIncluded,
+        b"overage" => Claim::Overage,
+        _ => Claim::Other,
     }
 }
 
+fn disabled(text: &[u8]) -> OverageDisabled {
+    match text {
+        b"out_of_credits" => OverageDisabled::OutOfCredits,
+        b"org_spend_cap_reached" => OverageDisabled::OrgSpendCapReached,
+        b"org_level_disabled" => OverageDisabled::OrgLevelDisabled,
+        b"fetch_error" => OverageDisabled::FetchError,
+        _ => OverageDisabled::Other,
+    }
+}
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
     use std::{format, string::String};
 
     use super::*;
+    use crate::{
+        hints::{Dialect, Meter, ResetGiven},
+        time::UnixTime,
+    };
+
+    fn at(seconds: i64) -> ResetGiven {
+        ResetGiven::At(UnixTime::from_secs(seconds))
+    }
 
     fn hints(fields: &[(&str, &str)]) -> ServerHints {
         ServerHints::parse(fields.iter().copied(), None)
@@ -249,12 +302,6 @@ mod tests {
     }
 
     #[test]
-    fn meters_are_listed_in_the_order_of_hints() {
-        let keys = METERS.map(|(_, family, dimension)| (family, dimension));
-        assert!(keys.is_sorted());
-    }
-
-    #[test]
     fn whole_thousands_of_tokens_are_taken_as_rounded() {
         for (name, shown, rounding) in [
             ("tokens", "8000", 500),
@@ -283,7 +330,7 @@ mod tests {
         );
         let both = hints(&[(NAME, "-1"), (NAME, "7")]);
         assert_eq!(both.meters.iter().next().unwrap().limit, Some(7));
-        assert_eq!(both.problems, Problems::CONFLICT);
+        assert!(both.problems.is_empty());
     }
 
     #[test]
@@ -310,10 +357,7 @@ mod tests {
         assert_eq!(meter.limit, Some(40));
         assert_eq!(meter.remaining.unwrap().shown, -4);
         let reset = meter.reset.unwrap();
-        assert_eq!(
-            reset.given,
-            ResetGiven::At(parse_rfc3339(late.as_bytes()).unwrap())
-        );
+        assert_eq!(reset.given, at(1_729_054_975));
         assert_eq!(reset.after_date_ms, None);
         assert_eq!(split.problems, Problems::CONFLICT);
     }
@@ -326,9 +370,9 @@ mod tests {
             ("limit", "+5"),
             ("remaining", "9223372036854775808"),
             ("remaining", "0x10"),
-            ("remaining", "4.0"),
             ("remaining", ""),
-            ("reset", "1771470000"),
+            ("reset", "soon"),
+            ("reset", "100000000000000"),
             ("reset", "2024-10-16"),
         ] {
             let name = format!("anthropic-ratelimit-requests-{member}");
@@ -344,8 +388,10 @@ mod tests {
     #[test]
     fn other_names_of_this_server_tell_only_whose_they_are() {
         for name in [
-            "anthropic-ratelimit-unified-status",
-            "anthropic-ratelimit-unified-7d_sonnet-reset",
+            "anthropic-ratelimit-unified-fallback-percentage",
+            "anthropic-ratelimit-unified-5h-surpassed-threshold",
+            "anthropic-ratelimit-unified-upgrade-paths",
+            "anthropic-ratelimit-unified-7d_unheard-of-status",
             "anthropic-ratelimit-pages-limit",
             "anthropic-ratelimit-limit",
             "anthropic-organization-id",
@@ -356,5 +402,145 @@ mod tests {
             assert_eq!(hints(&[(name, "5")]), expected, "{name}");
         }
         assert_eq!(hints(&[("anthropic_ratelimit", "5")]), ServerHints::NONE);
+    }
+
+    fn windows(fields: &[(&str, &str)]) -> (ServerHints, std::vec::Vec<Meter>) {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (format!("anthropic-ratelimit-unified-{name}"), *value));
+        let hints = ServerHints::parse(fields, None);
+        (hints, hints.meters.iter().collect())
+    }
+
+    #[test]
+    fn a_subscription_has_windows_of_which_shares_are_used() {
+        let (hints, meters) = windows(&[
+            ("status", "allowed_warning"),
+            ("reset", "1771470000"),
+            ("5h-status", "allowed"),
+            ("5h-reset", "1771470000"),
+            ("5h-utilization", "0.07"),
+            ("7d-status", "rejected"),
+            ("7d-utilization", "1.003354090909091"),
+            ("7d_sonnet-utilization", "0.0"),
+            ("7d_opus-status", "blocked"),
+            ("7d_oi-reset", "2026-09-17T09:13:32Z"),
+            ("overage-status", "rejected"),
+            ("overage-disabled-reason", "org_level_disabled"),
+            ("overage-in-use", "false"),
+            ("representative-claim", "seven_day"),
+            ("fallback", "available"),
+        ]);
+        let day = 86_400;
+        let rows: std::vec::Vec<_> = meters
+            .iter()
+            .map(|meter| {
+                let seconds = meter.window.map_or(0, |window| window.as_secs());
+                let left = meter.remaining.map(|left| left.shown);
+                (
+                    meter.family,
+                    seconds,
+                    left,
+                    meter.status,
+                    meter.reset.map(|r| r.given),
+                )
+            })
+            .collect();
+        let soon = Some(at(1_771_470_000));
+        assert_eq!(
+            rows,
+            [
+                (
+                    Family::Unified,
+                    18_000,
+                    Some(930_000),
+                    Some(Status::Allowed),
+                    soon
+                ),
+                (
+                    Family::Unified,
+                    7 * day,
+                    Some(-3_355),
+                    Some(Status::Rejected),
+                    None
+                ),
+                (Family::Unified, 0, None, Some(Status::AllowedWarning), soon),
+                (Family::UnifiedSonnet, 7 * day, Some(1_000_000), None, None),
+                (
+                    Family::UnifiedOpus,
+                    7 * day,
+                    None,
+                    Some(Status::Blocked),
+                    None
+                ),
+                (
+                    Family::UnifiedOverageIncluded,
+                    7 * day,
+                    None,
+                    None,
+                    Some(at(1_789_636_412))
+                ),
+                (Family::Overage, 0, None, Some(Status::Rejected), None),
+            ]
+        );
+        assert!(meters.iter().all(|meter| meter.unit == Unit::Share));
+        assert_eq!(meters[0].limit, Some(1_000_000));
+        assert_eq!(hints.unified.claim, Some(Claim::SevenDay));
+        assert_eq!(hints.unified.fallback, Some(true));
+        assert_eq!(hints.unified.overage_in_use, Some(false));
+        assert_eq!(
+            hints.unified.overage_disabled,
+            Some(OverageDisabled::OrgLevelDisabled)
+        );
+        assert!(hints.problems.is_empty());
+    }
+
+    /// Windows hold at once, so the latest reset of those that refuse binds;
+    /// and an overage that is turned off refuses nothing.
+    #[test]
+    fn of_windows_that_refuse_the_latest_reset_binds() {
+        let date = ("date", "Thu, 19 Feb 2026 03:00:00 GMT");
+        let unified = |name: &str| format!("anthropic-ratelimit-unified-{name}");
+        let fields = [
+            (unified("5h-status"), "rejected"),
+            (unified("5h-reset"), "1771470060"),
+            (unified("7d-status"), "rejected"),
+            (unified("7d-reset"), "1771470600"),
+            (unified("7d_opus-status"), "allowed"),
+            (unified("7d_opus-reset"), "1771990000"),
+            (unified("overage-status"), "rejected"),
+            (unified("overage-reset"), "1771999999"),
+            ("anthropic-ratelimit-requests-remaining".into(), "0"),
+            (
+                "anthropic-ratelimit-requests-reset".into(),
+                "2026-03-01T00:00:00Z",
+            ),
+            (date.0.into(), date.1),
+        ];
+        let hints = ServerHints::parse(fields, None);
+        assert_eq!(hints.spent_until_ms(), Some(600_000));
+        let served = ServerHints::parse(
+            [
+                (unified("overage-status"), "rejected"),
+                (unified("overage-reset"), "1771999999"),
+                (date.0.into(), date.1),
+            ],
+            None,
+        );
+        assert_eq!(served.spent_until_ms(), None);
+    }
+
+    #[test]
+    fn of_statuses_that_differ_the_stricter_stays() {
+        let (hints, meters) = windows(&[
+            ("5h-status", "allowed, rejected"),
+            ("5h-status", "something new"),
+            ("5h-utilization", "0.5, 0.75"),
+            ("overage-in-use", "maybe"),
+        ]);
+        assert_eq!(meters[0].status, Some(Status::Rejected));
+        assert_eq!(meters[0].remaining.unwrap().shown, 250_000);
+        assert!(hints.problems.contains(Problems::CONFLICT));
+        assert!(hints.problems.contains(Problems::MALFORMED));
     }
 }

@@ -233,7 +233,7 @@ fn clock(text: &[u8]) -> Option<Clock> {
     Clock::new(two([h0, h1])?, two([m0, m1])?, two([s0, s1])?, 0)
 }
 
-fn month(name: [u8; 3]) -> Option<u32> {
+pub(super) fn month(name: [u8; 3]) -> Option<u32> {
     let name = capitalized(name);
     MONTHS
         .iter()
@@ -241,7 +241,7 @@ fn month(name: [u8; 3]) -> Option<u32> {
         .find_map(|(month, number)| (month.as_bytes() == name).then_some(number))
 }
 
-fn is_short_day(name: [u8; 3]) -> bool {
+pub(super) fn is_short_day(name: [u8; 3]) -> bool {
     let name = capitalized(name);
     DAYS.iter()
         .any(|day| day.as_bytes().first_chunk() == Some(&name))

@@ -5,8 +5,11 @@
 //! data. A value that cannot be read is left out and counted among the
 //! [`Problems`], and hinders no other. Nothing allocates, and nothing is kept
 //! of the input. The time it takes grows with the number of fields and with
-//! nothing else, because what is longer than [`MAX_NAME`] or [`MAX_VALUE`] is
-//! not looked at.
+//! nothing else, because what is longer than a name or value can be that is
+//! meant is not looked at.
+//!
+//! A dialect is a file with its names in a table, a row in `marks.rs` by which
+//! it is known, and what its bare numbers mean in `kept.rs`.
 //!
 //! What is kept of a field that comes more than once is the stricter of its
 //! values, so that no order of arrival makes a difference. What depends on the
@@ -15,64 +18,89 @@
 
 mod calendar;
 mod claude;
+mod generic;
+mod go_duration;
 mod http_date;
+mod ietf;
+mod js_date;
+mod kept;
+mod marks;
+mod mistral;
+mod name;
 mod number;
+mod openai;
+mod reset;
 mod retry_after;
 mod rfc3339;
+mod structured;
+mod table;
 
 use self::{
-    claude::Claude,
-    retry_after::{Dates, Member, Members, Waits},
+    claude::{UnifiedKept, UnifiedName},
+    ietf::{Ietf, IetfName},
+    kept::{Kept, Key, Member, Reading},
+    marks::Marks,
+    reset::Raw,
+    retry_after::{Dates, Members, Waits},
 };
 use crate::{
-    hints::{Problems, ServerHints},
+    hints::{Dialect, Label, Problems, ServerHints, Unit},
     time::UnixTime,
 };
 
 pub use self::{
+    go_duration::{GoDuration, parse_go_duration},
     http_date::{HttpDate, parse_http_date},
+    reset::BareReset,
+    retry_after::WaitRule,
     rfc3339::{Rfc3339, parse_rfc3339},
+    structured::{SfDictionary, SfItem, SfList, SfParams},
 };
 
-/// No name that matters is longer.
-const MAX_NAME: usize = 64;
 /// No value that matters is longer, the blanks around it included.
-const MAX_VALUE: usize = 256;
+const MAX_VALUE: usize = 1024;
 
 /// Reads a response's header fields, one by one, in any order.
 ///
-/// The fields that it knows, by names in any case:
+/// Names are read in any case. Whose they are is told by them, and where names
+/// are shared by how resets look and by what else the response has in it; it can
+/// also be [said](Self::dialect).
 ///
-/// | name | value |
+/// | whose | names |
 /// |---|---|
-/// | `retry-after` | seconds, whole or with digits on both sides of a point; an HTTP-date; a date as in RFC 3339 |
-/// | `retry-after-ms` | milliseconds, likewise |
-/// | `x-should-retry` | `true` or `false` |
-/// | `date` | an HTTP-date |
-/// | `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-*` | the Claude API's limits |
-/// | `anthropic-priority-{input,output}-tokens-*` | those of its Priority Tier |
-/// | `anthropic-fast-{input,output}-tokens-*` | those of its fast mode |
-///
-/// with `*` as `limit`, `remaining` or `reset`. Any other name that begins with
-/// `anthropic-` tells only whose response it is.
-///
-/// `retry-after` and `date` are those of RFC 9110, with fractions and RFC 3339
-/// added because servers send them. `retry-after-ms` and `x-should-retry` stand
-/// in no document; official SDKs of more than one server heed them. The rest is
-/// the documentation of the Claude API.
+/// | everyone's | `retry-after`, `retry-after-ms`, `x-should-retry`, `date` |
+/// | Claude | `anthropic-ratelimit-*`, `anthropic-priority-*`, `anthropic-fast-*`, `anthropic-ratelimit-unified-*` |
+/// | OpenAI, Azure, Groq, xAI | `x-ratelimit-{limit,remaining,reset}-{requests,tokens,input-images,..}`, `x-ratelimit-renewalperiod-*` |
+/// | Mistral, Cerebras | the same with a window: `-tokens-minute`, `-req-10-second` |
+/// | GitHub, OpenRouter, Together, many | `x-ratelimit-{limit,remaining,reset}`, `x-ratelimit-resource`, `x-tokenlimit-*` |
+/// | IETF, Hugging Face, Cloudflare, Replicate | `ratelimit`, `ratelimit-policy`, `ratelimit-{limit,remaining,reset}` |
+/// | proxies' | `llm_provider-*`, `claude-ratelimit-*`, `x-rate-limit-*`, `x-sib-ratelimit-*` |
 ///
 /// Blanks around a value are trimmed. A field that comes more than once, or
 /// whose value is a list, counts with the stricter of its values: the smaller
 /// limit, the later reset, the longer wait, the earlier `date`, `false`. Where
 /// they differ, [`Problems::CONFLICT`] is set. Dates in the form with a
 /// two-digit year are not compared: of those that differ, none is taken. The
-/// same fields in another order give equal hints.
+/// same fields in another order give equal hints. Where there are more meters
+/// than find room, those with the strictest values stay and
+/// [`Problems::OVERFLOW`] is set; `CONFLICT` then says nothing of meters.
 ///
 /// Dates in `retry-after` become spans from the response's own `date` on, or,
 /// where it has none, from when it was [`received`](Self::received). Where
 /// neither is known, [`Problems::NO_DATE`] is set. A past one is a wait of
 /// zero. A wait too long for a `u64` of its unit is as long as that holds.
-/// A reset becomes a span only from the response's own `date` on.
+///
+/// A reset is a date, a span as Go prints it, or a bare number, and becomes a
+/// span only from the response's own `date` on. A bare number is told by its
+/// size, where the dialect does not settle it: below 10^8 a span, then seconds
+/// of the Unix clock, and from 10^11 on its milliseconds. A span is in seconds,
+/// and from more than a day on in milliseconds. [`Problems::IN_DOUBT`] is set
+/// where the span may as well be of the other unit, and where the point in time
+/// is a year off. Azure has [a setting of its own](Self::bare_resets).
+///
+/// A remaining amount of -1 whose limit is not told, and a limit below 0, mean
+/// that the server does not know. The sources of all this stand in the files of
+/// the module.
 ///
 /// ```
 /// use core::time::Duration;
@@ -94,15 +122,23 @@ const MAX_VALUE: usize = 256;
 /// assert_eq!(meter.limit, Some(50));
 /// assert_eq!(meter.reset.unwrap().after_date_ms, Some(32_000));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct HeaderParser {
     received: Option<UnixTime>,
+    dialect: Option<Dialect>,
+    bare: BareReset,
+    rule: WaitRule,
     date: Dates,
     waits: Waits,
     should_retry: Option<bool>,
-    claude: Claude,
+    pool: Option<Label>,
+    marks: Marks,
     problems: Problems,
+    kept: Kept,
+    unified: UnifiedKept,
+    /// Made when the first of its fields comes, as most responses have none.
+    ietf: Option<Ietf>,
 }
 
 /// What became of a field.
@@ -121,6 +157,16 @@ pub enum Field {
     /// A value of the same name was there before. It was read all the same, and
     /// the stricter of them stays.
     Duplicate,
+    /// Its form is not what it should be. It was read all the same.
+    Tolerated,
+    /// It says nothing of limits, and tells whose response it is.
+    Identifies,
+}
+
+impl Default for HeaderParser {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl HeaderParser {
@@ -131,8 +177,82 @@ impl HeaderParser {
     ///
     /// assert_eq!(HeaderParser::new().finish(), ServerHints::NONE);
     /// ```
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            received: None,
+            dialect: None,
+            bare: BareReset::Auto,
+            rule: WaitRule::Longer,
+            date: Dates::NONE,
+            waits: Waits::NONE,
+            should_retry: None,
+            pool: None,
+            marks: Marks::NONE,
+            problems: Problems::NONE,
+            kept: Kept::new(),
+            unified: UnifiedKept::NONE,
+            ietf: None,
+        }
+    }
+
+    /// Says whose response it is, instead of finding it out. All names are read
+    /// as before; what bare numbers mean, how amounts are rounded and which
+    /// windows are usual is as it is with that server.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Dialect, Dimension, Family, HeaderParser};
+    ///
+    /// let mut parser = HeaderParser::new().dialect(Dialect::Groq);
+    /// parser.field(b"x-ratelimit-limit-requests", b"14400");
+    /// let meter = parser.finish().meters.get(Family::Standard, Dimension::Requests).unwrap();
+    /// assert_eq!(meter.window, Some(Duration::from_secs(86_400)));
+    /// ```
+    pub const fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
+        self
+    }
+
+    /// Says what a reset counts that is a bare number: see [`BareReset`].
+    ///
+    /// ```
+    /// use sendwhen::{BareReset, Dimension, Family, HeaderParser, Problems};
+    ///
+    /// let reset = |parser: HeaderParser| {
+    ///     let mut parser = parser;
+    ///     parser.field(b"x-ratelimit-reset-tokens", b"64");
+    ///     let hints = parser.finish();
+    ///     let meter = hints.meters.get(Family::Standard, Dimension::TotalTokens).unwrap();
+    ///     (meter.reset.unwrap().after_date_ms, hints.problems)
+    /// };
+    /// let auto = reset(HeaderParser::new());
+    /// assert_eq!(auto, (Some(64_000), Problems::IN_DOUBT));
+    /// let set = reset(HeaderParser::new().bare_resets(BareReset::Millis));
+    /// assert_eq!(set, (Some(64), Problems::NONE));
+    /// ```
+    pub const fn bare_resets(mut self, unit: BareReset) -> Self {
+        self.bare = unit;
+        self
+    }
+
+    /// Says which of `retry-after` and `retry-after-ms` counts.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{HeaderParser, WaitRule};
+    ///
+    /// let wait = |rule| {
+    ///     let mut parser = HeaderParser::new().wait_rule(rule);
+    ///     parser.field(b"retry-after", b"1");
+    ///     parser.field(b"retry-after-ms", b"250");
+    ///     parser.finish().retry_after.unwrap()
+    /// };
+    /// assert_eq!(wait(WaitRule::Longer), Duration::from_secs(1));
+    /// assert_eq!(wait(WaitRule::Millis), Duration::from_millis(250));
+    /// ```
+    pub const fn wait_rule(mut self, rule: WaitRule) -> Self {
+        self.rule = rule;
+        self
     }
 
     /// Says when the response was received, by the caller's wall clock. It can
@@ -165,34 +285,75 @@ impl HeaderParser {
     /// assert_eq!(parser.field(b"Retry-After", b"5"), Field::Understood);
     /// assert_eq!(parser.field(b"retry-after", b"10"), Field::Duplicate);
     /// assert_eq!(parser.field(b"retry-after-ms", b"soon"), Field::Malformed);
-    /// assert_eq!(parser.field(b"retry-after-ms", &[b'0'; 300]), Field::TooLong);
+    /// assert_eq!(parser.field(b"retry-after-ms", &[b'0'; 2000]), Field::TooLong);
     /// assert_eq!(parser.field(b"content-type", b"text/html"), Field::Ignored);
     /// ```
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Field {
-        let Some(name) = known(name) else {
+        let Some((name, marks)) = name::known(name) else {
             return Field::Ignored;
         };
-        if let Name::Claude(meter) = name {
-            self.claude.seen = true;
-            if meter.is_none() {
-                return Field::Ignored;
-            }
-        }
+        self.marks.set(marks);
+        let Some(name) = name else {
+            return Field::Identifies;
+        };
         if value.len() > MAX_VALUE {
             self.problems.set(Problems::TOO_LONG);
             return Field::TooLong;
         }
         let mut tally = Tally::default();
         match name {
+            Name::Meter(key, member) => {
+                if key.unit == Unit::Share {
+                    self.marks.set(Marks::UNIFIED);
+                }
+                self.kept.take(key, member, value, &mut tally);
+            }
             Name::Date => self.take_date(value, &mut tally),
             Name::RetryAfter => self.waits.take(value, &mut tally),
             Name::RetryAfterMs => self.waits.take_millis(value, &mut tally),
             Name::ShouldRetry => self.take_should_retry(value, &mut tally),
-            Name::Claude(Some(meter)) => self.claude.take(meter, value, &mut tally),
-            Name::Claude(None) => {}
+            Name::Pool => keep(
+                &mut self.pool,
+                Label::new(trim(value)),
+                Ord::min,
+                &mut tally,
+            ),
+            Name::Unified(name) => {
+                self.marks.set(Marks::UNIFIED);
+                self.unified.take(name, value, &mut self.kept, &mut tally);
+            }
+            Name::Ietf(IetfName::Limit) if !value.contains(&b';') => {
+                self.kept
+                    .take(Key::REQUESTS, Member::Limit, value, &mut tally);
+            }
+            Name::Ietf(name) => {
+                let ietf = self.ietf.get_or_insert_with(Ietf::new);
+                ietf.take(name, value, &mut self.kept, &mut tally);
+            }
         }
         self.problems.set(tally.problems);
+        self.marks.set(tally.marks);
         tally.field()
+    }
+
+    /// Takes many fields.
+    ///
+    /// ```
+    /// use sendwhen::{Dialect, HeaderParser};
+    ///
+    /// let mut parser = HeaderParser::new();
+    /// parser.fields([("x-github-request-id", "x"), ("x-ratelimit-limit", "30")]);
+    /// assert_eq!(parser.finish().dialect, Dialect::GitHub);
+    /// ```
+    pub fn fields<F, N, V>(&mut self, fields: F)
+    where
+        F: IntoIterator<Item = (N, V)>,
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        for (name, value) in fields {
+            self.field(name.as_ref(), value.as_ref());
+        }
     }
 
     /// What the fields so far come to. More may follow, and asking changes
@@ -213,8 +374,27 @@ impl HeaderParser {
         hints.problems = self.problems;
         let now = self.date.exact().or(self.received);
         hints.date = self.date.place(now, Ord::min, &mut hints.problems);
-        self.waits.finish(self.received, &mut hints);
-        self.claude.finish(&mut hints);
+        self.waits.finish(self.received, self.rule, &mut hints);
+        let (has_limit, has_reset) = (self.kept.has_limit(), self.kept.has_reset());
+        hints.dialect = self
+            .dialect
+            .unwrap_or_else(|| self.marks.dialect(has_limit, has_reset));
+        let reading = Reading {
+            dialect: hints.dialect,
+            bare: self.bare,
+            is_foundry: self.marks.has(Marks::FOUNDRY),
+            now: hints.date.or(self.received),
+            pool: self.pool.unwrap_or_default(),
+        };
+        let ietf = self.ietf.as_ref();
+        let policy = ietf.and_then(|ietf| ietf.of_the_unnamed(self.kept.limit(Key::REQUESTS)));
+        let is_used = self.kept.finish(reading, policy, &mut hints);
+        if let Some(ietf) = ietf {
+            ietf.finish(policy.filter(|_| is_used), &mut hints);
+        }
+        if self.marks.has(Marks::UNIFIED) {
+            self.unified.finish(&self.kept, reading, &mut hints);
+        }
         hints
     }
 
@@ -222,23 +402,18 @@ impl HeaderParser {
         for member in Members::of(value) {
             tally.again |= self.date.any();
             match member {
-                Member::Date(read) => self.date.take(read, Ord::min, tally),
-                Member::Other(_) => tally.problems.set(Problems::MALFORMED),
+                retry_after::Member::Date(read) => self.date.take(read, Ord::min, tally),
+                retry_after::Member::Other(_) => tally.problems.set(Problems::MALFORMED),
             }
         }
     }
 
     fn take_should_retry(&mut self, value: &[u8], tally: &mut Tally) {
         for member in list(value) {
-            let said = if same(member, b"true") {
-                true
-            } else if same(member, b"false") {
-                false
-            } else {
-                tally.problems.set(Problems::MALFORMED);
-                continue;
-            };
-            keep(&mut self.should_retry, said, Ord::min, tally);
+            match truth(member) {
+                Some(said) => keep(&mut self.should_retry, said, Ord::min, tally),
+                None => tally.problems.set(Problems::MALFORMED),
+            }
         }
     }
 }
@@ -266,43 +441,25 @@ impl ServerHints {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let mut parser = HeaderParser {
-            received,
-            ..HeaderParser::default()
-        };
-        for (name, value) in fields {
-            parser.field(name.as_ref(), value.as_ref());
-        }
+        let mut parser = HeaderParser::new();
+        parser.received = received;
+        parser.fields(fields);
         parser.finish()
     }
 }
 
 /// A name that says something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Name {
     Date,
     RetryAfter,
     RetryAfterMs,
     ShouldRetry,
-    /// One of the Claude API's, and the member of a meter where it is one.
-    Claude(Option<claude::Name>),
-}
-
-/// The length goes first, because most names are settled by it.
-fn known(name: &[u8]) -> Option<Name> {
-    let (text, known): (&[u8], _) = match name.len() {
-        4 => (b"date", Name::Date),
-        11 => (b"retry-after", Name::RetryAfter),
-        14 => match name.first()? {
-            b'r' | b'R' => (b"retry-after-ms", Name::RetryAfterMs),
-            _ => (b"x-should-retry", Name::ShouldRetry),
-        },
-        ..=MAX_NAME => return claude::name(name).map(Name::Claude),
-        _ => return None,
-    };
-    if same(name, text) {
-        return Some(known);
-    }
-    claude::name(name).map(Name::Claude)
+    /// The name of the pool that all meters belong to.
+    Pool,
+    Meter(Key, Member),
+    Unified(UnifiedName),
+    Ietf(IetfName),
 }
 
 /// What was found in one field.
@@ -310,13 +467,26 @@ fn known(name: &[u8]) -> Option<Name> {
 struct Tally {
     /// A value was there before.
     again: bool,
+    /// Its form is not what it should be.
+    tolerated: bool,
     problems: Problems,
+    marks: Marks,
 }
 
 impl Tally {
+    /// A reset looks so, which tells of its sender.
+    #[inline]
+    const fn resets_as(&mut self, raw: Raw) {
+        if let Raw::Number(number) = raw {
+            self.marks.set(reset::marks(number));
+        }
+    }
+
     const fn field(&self) -> Field {
         if self.problems.contains(Problems::MALFORMED) {
             Field::Malformed
+        } else if self.tolerated {
+            Field::Tolerated
         } else if self.again {
             Field::Duplicate
         } else {
@@ -348,6 +518,14 @@ fn keep<T: Copy + PartialEq>(
 /// names out is tried first, because that is quick.
 fn same(text: &[u8], known: &[u8]) -> bool {
     text == known || text.eq_ignore_ascii_case(known)
+}
+
+/// `true` or `false`, in any case.
+fn truth(text: &[u8]) -> Option<bool> {
+    if same(text, b"true") {
+        return Some(true);
+    }
+    same(text, b"false").then_some(false)
 }
 
 /// The members of a list, without the blanks around them.

@@ -47,6 +47,75 @@ pub(super) fn millis(text: &[u8]) -> Option<Duration> {
     Some(Duration::from_millis(whole).saturating_add(nanos))
 }
 
+/// A plain number as `["-"] 1*DIGIT ["." 1*DIGIT]`, in thousandths. What is
+/// finer is rounded away from zero; what an `i64` does not hold is as much as
+/// it holds.
+pub(super) fn thousandths(text: &[u8]) -> Option<i64> {
+    scaled(text, 1_000)
+}
+
+/// A share as `1*DIGIT ["." 1*DIGIT]` with 1 as the whole, in millionths,
+/// rounded up.
+pub(super) fn millionths(text: &[u8]) -> Option<i64> {
+    scaled(text, 1_000_000).filter(|share| *share >= 0)
+}
+
+/// `scale` is a power of ten.
+fn scaled(text: &[u8], scale: u64) -> Option<i64> {
+    let (is_negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    let mut parts = text.splitn(2, |&byte| byte == b'.');
+    let whole = saturating(parts.next()?)?;
+    let rest = parts
+        .next()
+        .map_or(Some(0), |digits| fraction(digits, scale))?;
+    let magnitude = i64::try_from(whole.saturating_mul(scale).saturating_add(rest));
+    let magnitude = magnitude.unwrap_or(i64::MAX);
+    Some(if is_negative {
+        magnitude.saturating_neg()
+    } else {
+        magnitude
+    })
+}
+
+/// `1*DIGIT ["." 1*DIGIT]`, cut to the whole.
+pub(super) fn floor(text: &[u8]) -> Option<u64> {
+    match text.iter().position(|&byte| byte == b'.') {
+        Some(point) => {
+            let (whole, rest) = text.split_at_checked(point)?;
+            fraction(rest.get(1..)?, 1)?;
+            unsigned(whole)
+        }
+        None => unsigned(text),
+    }
+}
+
+/// A number with commas between groups of three digits, as `10,000`.
+///
+/// A list of numbers looks the same: `100,100`. So one of the groups must begin
+/// with a 0, as no number of its own does.
+pub(super) fn with_commas(text: &[u8]) -> Option<u64> {
+    let mut groups = text.split(|&byte| byte == b',');
+    let first = groups.next()?;
+    if !matches!(
+        first,
+        [b'1'..=b'9'] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]
+    ) {
+        return None;
+    }
+    let (mut number, mut has_zero) = (unsigned(first)?, false);
+    for group in groups {
+        let [first, _, _] = group else {
+            return None;
+        };
+        has_zero |= *first == b'0';
+        number = number.checked_mul(1_000)?.checked_add(unsigned(group)?)?;
+    }
+    has_zero.then_some(number)
+}
+
 /// The whole units, and the rest of a unit that has `nanos` nanoseconds.
 fn decimal(text: &[u8], nanos: u64) -> Option<(u64, Duration)> {
     let mut parts = text.splitn(2, |&byte| byte == b'.');
@@ -167,6 +236,44 @@ mod tests {
         assert_eq!(seconds(long), Some(most));
         assert_eq!(millis(long), Some(Duration::from_millis(u64::MAX)));
         assert!(seconds(b"18446744073709551615.99999999999").unwrap() > most);
+    }
+
+    #[test]
+    fn plain_numbers_are_scaled_and_rounded_away_from_zero() {
+        for (text, thousandth) in [
+            (&b"0"[..], 0),
+            (b"1655120964", 1_655_120_964_000),
+            (b"33011.382867813", 33_011_383),
+            (b"1.5", 1_500),
+            (b"-1", -1_000),
+            (b"-0.0001", -1),
+            (b"99999999999999999999", i64::MAX),
+            (b"-99999999999999999999", -i64::MAX),
+        ] {
+            assert_eq!(thousandths(text), Some(thousandth), "{text:?}");
+        }
+        assert_eq!(millionths(b"0.04828545454545455"), Some(48_286));
+        assert_eq!(millionths(b"1.003354090909091"), Some(1_003_355));
+        assert_eq!(millionths(b"-0.5"), None);
+        assert_eq!(floor(b"598.7"), Some(598));
+        assert_eq!(floor(b"598"), Some(598));
+        for bad in BAD.into_iter().chain([&b"1."[..], b".5", b".", b"1.2.3"]) {
+            assert_eq!(thousandths(bad), None, "{bad:?}");
+            assert_eq!(millionths(bad), None, "{bad:?}");
+            assert_eq!(floor(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn commas_between_thousands_are_told_from_lists() {
+        assert_eq!(with_commas(b"1,000"), Some(1_000));
+        assert_eq!(with_commas(b"12,345,067"), Some(12_345_067));
+        for text in [
+            "100,100", "1000", "1,00", "1, 000", "0,000", "1,0000", ",000", "1,000,", "1,0x0",
+        ] {
+            assert_eq!(with_commas(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(with_commas(b"99,999,999,999,999,999,000"), None);
     }
 
     #[test]

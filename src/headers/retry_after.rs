@@ -17,16 +17,15 @@ use crate::{
 };
 
 /// The dates of one field. Which of them is the stricter depends on the field.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Dates {
     exact: Option<UnixTime>,
     short: Short,
 }
 
 /// What is kept of dates that leave the century open.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Short {
-    #[default]
     None,
     One(ShortDate),
     /// Different ones. Which comes first depends on a century that may be known
@@ -36,6 +35,11 @@ enum Short {
 }
 
 impl Dates {
+    pub(super) const NONE: Self = Self {
+        exact: None,
+        short: Short::None,
+    };
+
     pub(super) fn take(
         &mut self,
         read: HttpDateRead,
@@ -82,9 +86,26 @@ impl Dates {
     }
 }
 
+/// Which of `retry-after` and `retry-after-ms` counts where both are there.
+///
+/// Servers that send both do not always mean the same by them: Azure sent a
+/// second beside 0 milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum WaitRule {
+    /// The longer: whoever comes early is refused again.
+    #[default]
+    Longer,
+    /// `retry-after-ms`, as the official SDKs of the Claude API and of OpenAI
+    /// have it.
+    Millis,
+    /// `retry-after`, which alone stands in a standard.
+    Seconds,
+}
+
 /// What `retry-after` and `retry-after-ms` say, before it is known what time it
 /// is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
     span: Option<Duration>,
     at: Dates,
@@ -92,6 +113,12 @@ pub(super) struct Waits {
 }
 
 impl Waits {
+    pub(super) const NONE: Self = Self {
+        span: None,
+        at: Dates::NONE,
+        precise: None,
+    };
+
     /// `retry-after`: seconds or a date.
     pub(super) fn take(&mut self, value: &[u8], tally: &mut Tally) {
         for member in Members::of(value) {
@@ -123,7 +150,12 @@ impl Waits {
     }
 
     /// Says in `hints`, which has its date already, how long to wait.
-    pub(super) fn finish(&self, received: Option<UnixTime>, hints: &mut ServerHints) {
+    pub(super) fn finish(
+        &self,
+        received: Option<UnixTime>,
+        rule: WaitRule,
+        hints: &mut ServerHints,
+    ) {
         let now = hints.date.or(received);
         let problems = &mut hints.problems;
         let until = match (self.at.place(now, Ord::max, problems), now) {
@@ -143,7 +175,11 @@ impl Waits {
                 problems.set(Problems::WAITS_DISAGREE);
             }
         }
-        hints.retry_after = wait.max(self.precise);
+        hints.retry_after = match rule {
+            WaitRule::Longer => wait.max(self.precise),
+            WaitRule::Millis => self.precise.or(wait),
+            WaitRule::Seconds => wait.or(self.precise),
+        };
     }
 }
 

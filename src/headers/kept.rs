@@ -1,0 +1,397 @@
+//! What is kept of the fields that make up meters, and how it becomes meters.
+
+use core::{cmp::Reverse, time::Duration};
+
+use super::{
+    Tally,
+    http_date::HttpDateRead,
+    number::{floor, signed, unsigned, with_commas},
+    reset::{Bare, BareReset, Raw, resolve, unit_that_fits},
+    retry_after::{Member as Part, Members},
+    table::Table,
+    trim,
+};
+use crate::{
+    hints::{
+        Dialect, Family, Label, Meter, Meters, Problems, Remaining, Reset, ResetGiven, ServerHints,
+        Unit,
+    },
+    time::UnixTime,
+    units::Dimension,
+};
+
+/// Which meter a field belongs to, as its name has it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Key {
+    pub(super) family: Family,
+    pub(super) unit: Unit,
+    /// Seconds; 0 where the name has none.
+    pub(super) window: u32,
+}
+
+impl Key {
+    /// What names without a unit are taken to mean.
+    pub(super) const REQUESTS: Self = Self::of(Family::Standard, Unit::Of(Dimension::Requests));
+
+    pub(super) const fn of(family: Family, unit: Unit) -> Self {
+        Self {
+            family,
+            unit,
+            window: 0,
+        }
+    }
+
+    pub(super) const fn window(mut self, seconds: u32) -> Self {
+        self.window = seconds;
+        self
+    }
+}
+
+/// Which member of a meter a field is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Member {
+    Limit,
+    Remaining,
+    Reset,
+    /// A reset that is a span of seconds, whatever its size.
+    ResetAfter,
+    /// The seconds in which the limit comes in.
+    Window,
+}
+
+/// Limits, what remains, and resets, by the meter that they belong to. Of each
+/// the strictest find room: the smallest limits, what is smallest of what
+/// remains, the latest resets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    limits: Table<Key, u64, { Meters::CAPACITY }>,
+    remaining: Table<Key, i64, { Meters::CAPACITY }>,
+    resets: Table<Key, Reverse<Raw>, { Meters::CAPACITY }>,
+    windows: Table<Key, Reverse<u32>, 4>,
+}
+
+/// How a response's bare values are to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    pub(super) dialect: Dialect,
+    pub(super) bare: BareReset,
+    /// Of an Azure host that was seen to count in seconds.
+    pub(super) is_foundry: bool,
+    /// What the response or the caller says what time it is.
+    pub(super) now: Option<UnixTime>,
+    /// The name of the pool, where a field of its own has it.
+    pub(super) pool: Label,
+}
+
+impl Kept {
+    pub(super) const fn new() -> Self {
+        let key = Key::REQUESTS;
+        Self {
+            limits: Table::new((key, 0)),
+            remaining: Table::new((key, 0)),
+            resets: Table::new((key, Reverse(Raw::Span(0)))),
+            windows: Table::new((key, Reverse(0))),
+        }
+    }
+
+    pub(super) const fn has_limit(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    pub(super) const fn has_reset(&self) -> bool {
+        !self.resets.is_empty()
+    }
+
+    /// Takes a field's value, which may be a list.
+    #[inline]
+    pub(super) fn take(&mut self, key: Key, member: Member, value: &[u8], tally: &mut Tally) {
+        let value = trim(value);
+        // Most values are no list, and to find that out costs as much as to
+        // read them.
+        if self.take_one(key, member, value, tally).is_none() {
+            self.take_list(key, member, value, tally);
+        }
+    }
+
+    #[cold]
+    fn take_list(&mut self, key: Key, member: Member, value: &[u8], tally: &mut Tally) {
+        if let (Member::Limit | Member::Remaining, Some(number)) = (member, with_commas(value)) {
+            tally.tolerated = true;
+            match member {
+                Member::Limit => self.take_limit(key, number, tally),
+                _ => self.take_remaining(key, number, tally),
+            }
+            return;
+        }
+        // HTTP-dates have a comma in them.
+        for part in Members::of(value) {
+            let taken = match part {
+                Part::Date(HttpDateRead::At(at)) if member == Member::Reset => {
+                    self.take_reset(key, Raw::At(at), tally);
+                    Some(())
+                }
+                Part::Date(_) => None,
+                Part::Other(text) => self.take_one(key, member, text, tally),
+            };
+            if taken.is_none() {
+                tally.problems.set(Problems::MALFORMED);
+            }
+        }
+    }
+
+    /// `None` where `text` cannot be read.
+    #[inline]
+    fn take_one(&mut self, key: Key, member: Member, text: &[u8], tally: &mut Tally) -> Option<()> {
+        match member {
+            Member::Limit => match text {
+                // A server writes a limit that it does not know as -1.
+                [b'-', magnitude @ ..] => _ = unsigned(magnitude)?,
+                _ => self.take_limit(key, floor(text)?, tally),
+            },
+            Member::Remaining => {
+                let left = match signed(text) {
+                    Some(left) => left,
+                    None => i64::try_from(floor(text)?).ok()?,
+                };
+                self.remaining.take(key, left, tally);
+            }
+            Member::Reset => {
+                let raw = Raw::read(text)?;
+                tally.resets_as(raw);
+                self.resets.take(key, Reverse(raw), tally);
+            }
+            Member::ResetAfter => self.resets.take(key, Reverse(Raw::seconds(text)?), tally),
+            Member::Window => {
+                let seconds = u32::try_from(unsigned(text)?).ok()?;
+                self.windows.take(key, Reverse(seconds), tally);
+            }
+        }
+        Some(())
+    }
+
+    pub(super) fn take_limit(&mut self, key: Key, limit: u64, tally: &mut Tally) {
+        self.limits.take(key, limit, tally);
+    }
+
+    pub(super) fn take_remaining(&mut self, key: Key, left: u64, tally: &mut Tally) {
+        self.remaining
+            .take(key, i64::try_from(left).unwrap_or(i64::MAX), tally);
+    }
+
+    pub(super) fn take_share(&mut self, key: Key, left: i64, tally: &mut Tally) {
+        self.remaining.take(key, left, tally);
+    }
+
+    pub(super) fn take_reset(&mut self, key: Key, raw: Raw, tally: &mut Tally) {
+        self.resets.take(key, Reverse(raw), tally);
+    }
+
+    pub(super) fn left(&self, key: Key) -> Option<i64> {
+        self.remaining.get(key)
+    }
+
+    pub(super) fn limit(&self, key: Key) -> Option<u64> {
+        self.limits.get(key)
+    }
+
+    /// Puts into `hints`, which has its date already, all meters but the shares
+    /// of a subscription, which have more to them.
+    ///
+    /// `policy` is the quota and the seconds of the policy without a name that
+    /// belongs to the limit without one; whether it was used is the answer.
+    pub(super) fn finish(
+        &self,
+        reading: Reading,
+        policy: Option<(u64, u32)>,
+        hints: &mut ServerHints,
+    ) -> bool {
+        let mut is_used = false;
+        for conflicts in [
+            self.limits.conflicts(),
+            self.remaining.conflicts(),
+            self.resets.conflicts(),
+            self.windows.conflicts(),
+        ] {
+            if conflicts {
+                hints.problems.set(Problems::CONFLICT);
+            }
+        }
+        let overflows = self.limits.overflows()
+            || self.remaining.overflows()
+            || self.resets.overflows()
+            || self.windows.overflows();
+        if overflows {
+            hints.problems.set(Problems::OVERFLOW);
+        }
+        let host = self.host(reading);
+        let limits = self.limits.iter().map(|&(key, _)| key);
+        let remaining = self.remaining.iter().map(|&(key, _)| key);
+        let resets = self.resets.iter().map(|&(key, _)| key);
+        let rest = remaining.filter(|&key| self.limits.get(key).is_none());
+        let late = resets
+            .filter(|&key| self.limits.get(key).is_none() && self.remaining.get(key).is_none());
+        for key in limits.chain(rest).chain(late) {
+            if key.unit != Unit::Share {
+                let mut meter = self.meter(key, reading, host, hints);
+                if let (Key::REQUESTS, Some((quota, window))) = (key, policy) {
+                    is_used = true;
+                    meter.limit = meter.limit.or(Some(quota));
+                    meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
+                }
+                let is_said =
+                    meter.limit.is_some() || meter.remaining.is_some() || meter.reset.is_some();
+                if is_said {
+                    hints.meters.insert(meter, &mut hints.problems);
+                }
+            }
+        }
+        is_used
+    }
+
+    /// The meter of one key, as far as it was told.
+    pub(super) fn meter(
+        &self,
+        key: Key,
+        reading: Reading,
+        host: Option<Bare>,
+        hints: &mut ServerHints,
+    ) -> Meter {
+        let mut meter = Meter::of(key.family, key.unit);
+        meter.pool = reading.pool;
+        meter.limit = self.limits.get(key);
+        meter.remaining = self
+            .remaining
+            .get(key)
+            // Where the limit is not known, -1 means that this is not either.
+            .filter(|&shown| shown != -1 || meter.limit.is_some())
+            .map(|shown| Remaining {
+                shown,
+                rounding: rounding(reading.dialect, key.unit, shown),
+            });
+        let window = match key.window {
+            0 => self.windows.get(key).map_or(0, |Reverse(seconds)| seconds),
+            seconds => seconds,
+        };
+        meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
+        if let Some(Reverse(raw)) = self.resets.get(key) {
+            let given = match raw {
+                Raw::At(at) => ResetGiven::At(at),
+                Raw::Span(millis) => ResetGiven::In { millis },
+                Raw::Number(number) => {
+                    let bare = self.bare(reading, host, key, number);
+                    let (given, is_doubtful) = resolve(number, bare.0, reading.now);
+                    if is_doubtful || bare.1 {
+                        hints.problems.set(Problems::IN_DOUBT);
+                    }
+                    given
+                }
+            };
+            meter.reset = Some(Reset::new(given, hints.date));
+        }
+        if meter.window.is_none() {
+            meter.window = usual_window(reading.dialect, &meter);
+        }
+        meter
+    }
+
+    /// What a bare reset counts, and whether that is in doubt.
+    fn bare(&self, reading: Reading, host: Option<Bare>, key: Key, number: i64) -> (Bare, bool) {
+        let set = match reading.bare {
+            BareReset::Seconds => Some(Bare::Seconds),
+            BareReset::Millis => Some(Bare::Millis),
+            BareReset::Auto => None,
+        };
+        if let Some(set) = set {
+            return (set, false);
+        }
+        match reading.dialect {
+            Dialect::Azure => {
+                let own = self.fitting(key, number).or(host);
+                let foundry = reading.is_foundry.then_some(Bare::Seconds);
+                let told = own.or(foundry);
+                // A reset of 0 is now, whatever it counts.
+                (told.unwrap_or(Bare::Seconds), told.is_none() && number != 0)
+            }
+            Dialect::Generic | Dialect::GitHub | Dialect::OpenRouter | Dialect::Unknown => {
+                (Bare::Either, false)
+            }
+            _ => (Bare::Seconds, false),
+        }
+    }
+
+    /// The unit that all bare resets of an Azure host that settle it agree on.
+    fn host(&self, reading: Reading) -> Option<Bare> {
+        if reading.dialect != Dialect::Azure {
+            return None;
+        }
+        let mut told = self
+            .resets
+            .iter()
+            .filter_map(|&(key, Reverse(raw))| match raw {
+                Raw::Number(number) => self.fitting(key, number),
+                _ => None,
+            });
+        let first = told.next()?;
+        told.all(|other| other == first).then_some(first)
+    }
+
+    fn fitting(&self, key: Key, number: i64) -> Option<Bare> {
+        let limit = self.limits.get(key)?;
+        let left = self.remaining.get(key)?;
+        let used = i128::from(limit).checked_sub(i128::from(left))?;
+        let window = self.windows.get(key).map_or(60, |Reverse(seconds)| seconds);
+        let window = u64::from(window).checked_mul(1_000)?;
+        unit_that_fits(number, u64::try_from(used).ok()?, limit, window)
+    }
+}
+
+/// How far off `shown` may be. The Claude API rounds tokens to the nearest
+/// thousand; those that are no whole thousands were not rounded, which has been
+/// seen from proxies and in the documentation's samples.
+const fn rounding(dialect: Dialect, unit: Unit, shown: i64) -> u32 {
+    match (dialect, unit) {
+        (Dialect::Claude, Unit::Of(Dimension::Requests) | Unit::Share) => 0,
+        (Dialect::Claude, _) if shown % 1_000 == 0 => 500,
+        _ => 0,
+    }
+}
+
+/// The window where no field says it.
+fn usual_window(dialect: Dialect, meter: &Meter) -> Option<Duration> {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const DAY: Duration = Duration::from_secs(86_400);
+    let is_requests = meter.unit == Unit::Of(Dimension::Requests);
+    match dialect {
+        // Its limits are per minute, though a bucket is filled all the time.
+        Dialect::Claude | Dialect::Azure => Some(MINUTE),
+        Dialect::Groq if is_requests => Some(DAY),
+        Dialect::Groq => Some(MINUTE),
+        Dialect::Together => Some(Duration::from_secs(1)),
+        Dialect::OpenAi => {
+            inferred(meter).map(|millis| if millis < 1_200_000 { MINUTE } else { DAY })
+        }
+        Dialect::GitHub => match meter.pool.as_bytes() {
+            b"core" | b"graphql" => Some(HOUR),
+            b"search" | b"code_search" => Some(MINUTE),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The milliseconds in which the whole limit comes in, from the time in which
+/// what was used is there again. OpenAI has pools by the minute and by the day
+/// under the same names.
+fn inferred(meter: &Meter) -> Option<u128> {
+    let left = meter.remaining?.shown;
+    let limit = meter.limit?;
+    let used = i128::from(limit).checked_sub(i128::from(left))?;
+    let millis = meter.reset?.after_date_ms?;
+    if used <= 0 || millis <= 0 {
+        return None;
+    }
+    u128::from(millis.unsigned_abs())
+        .checked_mul(u128::from(limit))?
+        .checked_div(used.unsigned_abs())
+}
