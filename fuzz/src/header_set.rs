@@ -5,7 +5,8 @@
 //! milliseconds.
 
 use sendwhen::{
-    Field, HeaderParser, HttpDate, Rfc3339, ServerHints, UnixTime, parse_http_date, parse_rfc3339,
+    Dialect, Field, HeaderParser, HttpDate, Rfc3339, ServerHints, SfDictionary, SfList, UnixTime,
+    parse_http_date, parse_rfc3339,
 };
 
 type Pair = (Vec<u8>, Vec<u8>);
@@ -42,10 +43,49 @@ pub fn check(data: &[u8]) {
         assert_eq!(parse(&blanks, received), hints, "blanks around values");
     }
 
+    let (front, back) = fields.split_at(fields.len() / 2);
+    let rotated = [back, front].concat();
+    assert_eq!(parse(&rotated, received), hints, "begun in the middle");
+
     check_one_by_one(&fields, received, &hints);
+    check_values(&fields, received, &hints);
     check_joined(&fields, received, &hints);
     for (_, value) in &fields {
         check_dates(value, received);
+    }
+}
+
+/// What holds of the values whatever they are, and whoever is said to have sent
+/// them.
+fn check_values(fields: &[Pair], received: Option<UnixTime>, hints: &ServerHints) {
+    for dialect in Dialect::ALL {
+        let mut parser = HeaderParser::new().dialect(dialect);
+        parser.fields(fields.iter().map(|(name, value)| (name, value)));
+        let told = match received {
+            Some(received) => parser.received(received).finish(),
+            None => parser.finish(),
+        };
+        assert_eq!(told.dialect, dialect);
+        assert_eq!(
+            (told.date, told.retry_after),
+            (hints.date, hints.retry_after)
+        );
+        if dialect == hints.dialect {
+            assert_eq!(told, *hints, "what is found out, said");
+        }
+        for meter in &told.meters {
+            let is_said = meter.limit.is_some()
+                || meter.remaining.is_some()
+                || meter.reset.is_some()
+                || meter.status.is_some();
+            assert!(is_said, "{meter:?}");
+            let leads = told.meters.find(meter.family, meter.unit);
+            assert!(leads.is_some_and(|leads| leads.family == meter.family));
+            if let (Some(reset), None) = (meter.reset, told.date) {
+                let is_span = matches!(reset.given, sendwhen::ResetGiven::In { .. });
+                assert_eq!(reset.after_date_ms.is_some(), is_span);
+            }
+        }
     }
 }
 
@@ -68,29 +108,47 @@ fn check_one_by_one(fields: &[Pair], received: Option<UnixTime>, hints: &ServerH
     assert_eq!(parser.finish(), *hints, "fed one by one");
 }
 
-/// A list says what its members say one by one.
+/// A list says what its members say one by one. That holds where each value is
+/// whole by itself: what has a comma or parameters in it may be cut there.
 fn check_joined(fields: &[Pair], received: Option<UnixTime>, hints: &ServerHints) {
-    const NAMES: [&[u8]; 4] = [
-        b"retry-after",
-        b"retry-after-ms",
-        b"x-should-retry",
-        b"anthropic-ratelimit-tokens-remaining",
-    ];
-    for name in NAMES {
+    for (name, _) in fields {
         let (listed, mut rest): (Vec<Pair>, Vec<Pair>) = fields
             .iter()
             .cloned()
             .partition(|(field, _)| field.eq_ignore_ascii_case(name));
         let values: Vec<&[u8]> = listed.iter().map(|(_, value)| &value[..]).collect();
         let joined = values.join(&b", "[..]);
-        // Two values with a comma between them may happen to be a date.
-        let could_be_date = values.iter().any(|value| ends_with_day(value));
-        if listed.is_empty() || joined.len() > 1024 || could_be_date {
+        if listed.len() < 2 || joined.len() > 1024 || !is_list(name, &values, &joined) {
             continue;
         }
-        rest.push((name.to_vec(), joined));
+        rest.push((name.clone(), joined));
         assert_eq!(parse(&rest, received), *hints, "joined");
     }
+}
+
+fn is_list(name: &[u8], values: &[&[u8]], joined: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    // The name of a pool is one word.
+    if [&b"resource"[..], b"key"]
+        .iter()
+        .any(|end| name.ends_with(end))
+    {
+        return false;
+    }
+    if [&b"ratelimit"[..], b"ratelimit-policy"].contains(&&name[..]) {
+        let is_whole = |value: &[u8]| {
+            !value.trim_ascii().is_empty()
+                && (SfList::parse(value).is_some() || SfDictionary::parse(value).is_some())
+        };
+        return values.iter().all(|value| is_whole(value))
+            && values.iter().all(|value| SfList::parse(value).is_some())
+                == SfList::parse(joined).is_some()
+            && is_whole(joined);
+    }
+    let is_simple = |value: &&[u8]| !value.contains(&b',') && !value.contains(&b';');
+    // Two values with a comma between them may happen to be a date.
+    let is_day = |value: &&[u8]| ends_with_day(value);
+    values.iter().all(is_simple) && !values.iter().any(is_day)
 }
 
 /// What can be read can be printed, and reads the same again.

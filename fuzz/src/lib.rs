@@ -1,6 +1,12 @@
 //! What each target checks, as plain functions. The crate's own tests include
 //! the same files and run them over the seeds.
 
+pub mod adapter;
 pub mod backoff;
 pub mod classify;
+pub mod go_duration;
 pub mod header_set;
+pub mod http_date;
+pub mod retry_after;
+pub mod rfc3339;
+pub mod structured_fields;

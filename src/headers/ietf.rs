@@ -124,9 +124,11 @@ impl Ietf {
         }
         for (item, params) in SfList::parse(value)? {
             match (natural(item), window(&params)) {
-                (Some(quota), Some(window)) => self.unnamed.take(window, quota, tally),
-                (Some(limit), None) => kept.take_limit(Key::REQUESTS, limit, tally),
-                (None, _) => tally.problems.set(Problems::MALFORMED),
+                (Some(quota), Some(window)) if window > 0 => {
+                    self.unnamed.take(window, quota, tally)
+                }
+                (Some(limit), Some(_)) => kept.take_limit(Key::REQUESTS, limit, tally),
+                _ => tally.problems.set(Problems::MALFORMED),
             }
         }
         Some(())
@@ -152,17 +154,22 @@ impl Ietf {
     }
 
     fn take_policy(&mut self, item: SfItem<'_>, params: &SfParams<'_>, tally: &mut Tally) {
-        let taken = match (natural(item), label(item)) {
-            (Some(quota), _) => window(params).map(|w| self.unnamed.take(w, quota, tally)),
-            (None, Some(name)) => params.get(b"q").and_then(natural).map(|quota| {
+        let quota = params.get(b"q").and_then(natural);
+        let taken = match (natural(item), label(item), quota, window(params)) {
+            (Some(quota), _, _, Some(window)) if window > 0 => {
+                self.unnamed.take(window, quota, tally);
+                Some(())
+            }
+            (None, Some(name), Some(quota), Some(window)) => {
                 let policy = Policy {
                     quota,
-                    window: window(params).unwrap_or(0),
+                    window,
                     unit: unit(params),
                 };
                 self.policies.take(name, policy, tally);
-            }),
-            (None, None) => None,
+                Some(())
+            }
+            _ => None,
         };
         if taken.is_none() {
             tally.problems.set(Problems::MALFORMED);
@@ -229,6 +236,19 @@ impl Ietf {
         if overflows {
             hints.problems.set(Problems::OVERFLOW);
         }
+        // What is known to be left goes first: there is room for so many names.
+        for &(name, left) in self.left.iter() {
+            let policy = self.policies.get(name);
+            if policy.is_none() && !self.policies.is_empty() {
+                hints.problems.set(Problems::UNMATCHED);
+            }
+            insert(name, policy, Some(left), hints);
+        }
+        for &(name, policy) in self.policies.iter() {
+            if self.left.get(name).is_none() {
+                insert(name, Some(policy), None, hints);
+            }
+        }
         for &(window, quota) in self.unnamed.iter() {
             if taken != Some((quota, window)) {
                 let policy = Policy {
@@ -237,17 +257,6 @@ impl Ietf {
                     unit: REQUESTS,
                 };
                 insert(Label::NONE, Some(policy), None, hints);
-            }
-        }
-        for &(name, policy) in self.policies.iter() {
-            insert(name, Some(policy), self.left.get(name), hints);
-        }
-        for &(name, left) in self.left.iter() {
-            if self.policies.get(name).is_none() {
-                if !self.policies.is_empty() {
-                    hints.problems.set(Problems::UNMATCHED);
-                }
-                insert(name, None, Some(left), hints);
             }
         }
     }
@@ -287,8 +296,12 @@ fn span(item: SfItem<'_>) -> Option<i64> {
     i64::try_from(natural(item)?).ok()?.checked_mul(1_000)
 }
 
+/// Seconds; 0 where there is none.
 fn window(params: &SfParams<'_>) -> Option<u32> {
-    u32::try_from(natural(params.get(b"w")?)?).ok()
+    match params.get(b"w") {
+        Some(item) => u32::try_from(natural(item)?).ok(),
+        None => Some(0),
+    }
 }
 
 fn label(item: SfItem<'_>) -> Option<Label> {

@@ -94,10 +94,6 @@ impl Kept {
         }
     }
 
-    pub(super) const fn has_limit(&self) -> bool {
-        !self.limits.is_empty()
-    }
-
     pub(super) const fn has_reset(&self) -> bool {
         !self.resets.is_empty()
     }

@@ -53,6 +53,9 @@ impl Marks {
     /// A subscription's windows.
     pub(super) const UNIFIED: Self = Self(1 << 20);
 
+    /// `ratelimit-limit`
+    pub(super) const IETF_LIMIT: Self = Self(1 << 21);
+
     pub(super) const fn and(self, more: Self) -> Self {
         Self(self.0 | more.0)
     }
@@ -69,7 +72,7 @@ impl Marks {
 
     /// Who that is. Names of limits go before other names, because answers pass
     /// through proxies which add their own.
-    pub(super) fn dialect(self, has_limit: bool, has_reset: bool) -> Dialect {
+    pub(super) fn dialect(self, has_reset: bool) -> Dialect {
         if self.has(Self::CLAUDE) {
             Dialect::Claude
         } else if self.has(Self::WINDOWS) {
@@ -82,7 +85,7 @@ impl Marks {
         } else if self.has(Self::BARE) {
             self.of_bare()
         } else if self.has(Self::IETF) || self.has(Self::IETF_LATE) {
-            self.of_ietf(has_limit)
+            self.of_ietf()
         } else {
             self.by_others()
         }
@@ -109,10 +112,12 @@ impl Marks {
         }
     }
 
-    fn of_ietf(self, has_limit: bool) -> Dialect {
+    fn of_ietf(self) -> Dialect {
         if self.has(Self::HUGGING_FACE) {
             Dialect::HuggingFace
-        } else if self.has(Self::REPLICATE) || !(has_limit || self.has(Self::IETF_LATE)) {
+        } else if self.has(Self::REPLICATE)
+            || !(self.has(Self::IETF_LIMIT) || self.has(Self::IETF_LATE))
+        {
             // What remains and a reset, and no limit.
             Dialect::Replicate
         } else if self.has(Self::CLOUDFLARE) && self.has(Self::IETF_LATE) {

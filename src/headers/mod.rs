@@ -375,10 +375,10 @@ impl HeaderParser {
         let now = self.date.exact().or(self.received);
         hints.date = self.date.place(now, Ord::min, &mut hints.problems);
         self.waits.finish(self.received, self.rule, &mut hints);
-        let (has_limit, has_reset) = (self.kept.has_limit(), self.kept.has_reset());
+        let has_reset = self.kept.has_reset();
         hints.dialect = self
             .dialect
-            .unwrap_or_else(|| self.marks.dialect(has_limit, has_reset));
+            .unwrap_or_else(|| self.marks.dialect(has_reset));
         let reading = Reading {
             dialect: hints.dialect,
             bare: self.bare,
@@ -415,6 +415,24 @@ impl HeaderParser {
                 None => tally.problems.set(Problems::MALFORMED),
             }
         }
+    }
+}
+
+#[cfg(feature = "http")]
+impl ServerHints {
+    /// Reads a response's header map: as [`parse`](Self::parse).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::ServerHints;
+    ///
+    /// let mut map = http::HeaderMap::new();
+    /// map.insert("retry-after", "16".parse().unwrap());
+    /// let hints = ServerHints::from_header_map(&map, None);
+    /// assert_eq!(hints.retry_after, Some(Duration::from_secs(16)));
+    /// ```
+    pub fn from_header_map(map: &http::HeaderMap, received: Option<UnixTime>) -> Self {
+        Self::parse(map, received)
     }
 }
 

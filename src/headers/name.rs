@@ -93,7 +93,10 @@ fn ietf(rest: &[u8]) -> Option<Known> {
     match rest {
         b"" => said(Name::Ietf(IetfName::RateLimit), Marks::IETF_LATE),
         b"-policy" => said(Name::Ietf(IetfName::Policy), Marks::IETF_LATE),
-        b"-limit" => said(Name::Ietf(IetfName::Limit), Marks::IETF),
+        b"-limit" => said(
+            Name::Ietf(IetfName::Limit),
+            Marks::IETF.and(Marks::IETF_LIMIT),
+        ),
         b"-remaining" => number(Member::Remaining),
         b"-reset" => number(Member::Reset),
         // What gateways add to it.

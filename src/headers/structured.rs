@@ -11,6 +11,8 @@
 //! twice the last value, as the RFC has it; here all are handed out, in their
 //! order, so that nothing is allocated, and [`SfParams::get`] gives the last.
 
+use core::fmt;
+
 /// The members of a list, each an item with its parameters.
 ///
 /// ```
@@ -71,6 +73,39 @@ pub enum SfItem<'a> {
     Date(i64),
     /// What stands between the quotes of `%"..."`, with its percent signs.
     Display(&'a [u8]),
+}
+
+/// Prints it as [`SfList::parse`] reads it.
+///
+/// ```
+/// use sendwhen::SfItem;
+///
+/// assert_eq!(SfItem::Decimal(-4_500).to_string(), "-4.5");
+/// assert_eq!(SfItem::String(b"burst").to_string(), "\"burst\"");
+/// ```
+impl fmt::Display for SfItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes| core::str::from_utf8(bytes).map_err(|_| fmt::Error);
+        match *self {
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Decimal(thousandths) => {
+                let sign = if thousandths < 0 { "-" } else { "" };
+                let size = thousandths.unsigned_abs();
+                write!(f, "{sign}{}.", size / 1_000)?;
+                match size % 1_000 {
+                    rest if rest % 100 == 0 => write!(f, "{}", rest / 100),
+                    rest if rest % 10 == 0 => write!(f, "{:02}", rest / 10),
+                    rest => write!(f, "{rest:03}"),
+                }
+            }
+            Self::String(inside) => write!(f, "\"{}\"", text(inside)?),
+            Self::Token(token) => f.write_str(text(token)?),
+            Self::Bytes(base64) => write!(f, ":{}:", text(base64)?),
+            Self::Boolean(bit) => write!(f, "?{}", u8::from(bit)),
+            Self::Date(seconds) => write!(f, "@{seconds}"),
+            Self::Display(inside) => write!(f, "%\"{}\"", text(inside)?),
+        }
+    }
 }
 
 impl<'a> SfList<'a> {
@@ -150,7 +185,7 @@ fn field(text: &[u8], member: impl Fn(&[u8]) -> Option<&[u8]>) -> Option<&[u8]> 
     let mut rest = text;
     while !rest.is_empty() {
         let after = member(rest)?;
-        rest = match blanks(after, b" ") {
+        rest = match blanks(after, b" \t") {
             [] => break,
             _ => comma(after)?,
         };
@@ -461,7 +496,7 @@ mod tests {
         }
         assert_eq!(items(""), Some([].into()));
         assert_eq!(items("   "), Some([].into()));
-        assert_eq!(items(" 1 \t,\t2 ").unwrap().len(), 2);
+        assert_eq!(items(" 1 \t,\t2\t ").unwrap().len(), 2);
     }
 
     #[test]

@@ -1,12 +1,21 @@
 //! The seeds of each fuzz target, run through what the target checks.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     reason = "in a test, a panic is a failure, and seeds are few"
 )]
 
 use std::{fs, path::Path};
 
+#[cfg(feature = "http")]
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/adapter.rs"]
+mod adapter;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/go_duration.rs"]
+mod go_duration;
 #[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
 #[path = "../../fuzz/src/backoff.rs"]
 mod backoff;
@@ -18,6 +27,27 @@ mod classify;
 #[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
 #[path = "../../fuzz/src/header_set.rs"]
 mod header_set;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/http_date.rs"]
+mod http_date;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/retry_after.rs"]
+mod retry_after;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/rfc3339.rs"]
+mod rfc3339;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/structured_fields.rs"]
+mod structured_fields;
+
+/// What all targets but that of whole sets check.
+pub(crate) fn check_all(data: &[u8]) {
+    go_duration::check(data);
+    http_date::check(data);
+    retry_after::check(data);
+    rfc3339::check(data);
+    structured_fields::check(data);
+}
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,6 +63,19 @@ fn replay(target: &str, check: fn(&[u8])) {
     assert!(count > 0, "no seeds in {}", folder.display());
 }
 
+#[cfg(feature = "http")]
+#[test]
+fn adapter() {
+    // Any set of fields will do.
+    replay("adapter", adapter::check);
+    replay("header_set", adapter::check);
+}
+
+#[test]
+fn go_duration() {
+    replay("go_duration", go_duration::check);
+}
+
 #[test]
 fn backoff() {
     replay("backoff", backoff::check);
@@ -46,4 +89,24 @@ fn classify() {
 #[test]
 fn header_set() {
     replay("header_set", header_set::check);
+}
+
+#[test]
+fn http_date() {
+    replay("http_date", http_date::check);
+}
+
+#[test]
+fn retry_after() {
+    replay("retry_after", retry_after::check);
+}
+
+#[test]
+fn rfc3339() {
+    replay("rfc3339", rfc3339::check);
+}
+
+#[test]
+fn structured_fields() {
+    replay("structured_fields", structured_fields::check);
 }

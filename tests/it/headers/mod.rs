@@ -12,6 +12,10 @@
 mod any_input;
 mod captures;
 mod dates;
+mod dialects;
+mod example;
+
+mod printed;
 
 use std::path::{Path, PathBuf};
 
