@@ -81,7 +81,8 @@ impl Civil {
         reason = "a year of four digits and an offset of a day are far from the ends of an i64"
     )]
     pub(super) fn to_unix(self, offset: i64) -> Option<UnixTime> {
-        if !(0..=9_999).contains(&self.year) || self.day == 0 || self.day > self.days_of_month()? {
+        let has_day = self.day > 0 && self.day <= self.days_of_month()?;
+        if self.year < 0 || self.year > 9_999 || !has_day {
             return None;
         }
         let days = days_before_year(self.year)

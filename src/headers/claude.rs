@@ -185,7 +185,7 @@ impl UnifiedKept {
     pub(super) fn finish(&self, kept: &Kept, reading: Reading, hints: &mut ServerHints) {
         hints.unified = self.said;
         for (&(_, key), &status) in WINDOWS.iter().zip(&self.statuses) {
-            let mut meter = kept.meter(key, reading, None, hints);
+            let mut meter = kept.meter(key, reading, hints);
             meter.status = status;
             // Below nothing is what was used beyond the whole, -1 too.
             meter.remaining = kept.left(key).map(|shown| Remaining { shown, rounding: 0 });

@@ -234,27 +234,28 @@ fn clock(text: &[u8]) -> Option<Clock> {
 }
 
 pub(super) fn month(name: [u8; 3]) -> Option<u32> {
-    let name = capitalized(name);
-    MONTHS
-        .iter()
-        .zip(1..)
-        .find_map(|(month, number)| (month.as_bytes() == name).then_some(number))
+    Some(match &name.map(|letter| letter | 0x20) {
+        b"jan" => 1,
+        b"feb" => 2,
+        b"mar" => 3,
+        b"apr" => 4,
+        b"may" => 5,
+        b"jun" => 6,
+        b"jul" => 7,
+        b"aug" => 8,
+        b"sep" => 9,
+        b"oct" => 10,
+        b"nov" => 11,
+        b"dec" => 12,
+        _ => return None,
+    })
 }
 
 pub(super) fn is_short_day(name: [u8; 3]) -> bool {
-    let name = capitalized(name);
-    DAYS.iter()
-        .any(|day| day.as_bytes().first_chunk() == Some(&name))
-}
-
-/// `name` as the tables above write it.
-const fn capitalized(name: [u8; 3]) -> [u8; 3] {
-    let [a, b, c] = name;
-    [
-        a.to_ascii_uppercase(),
-        b.to_ascii_lowercase(),
-        c.to_ascii_lowercase(),
-    ]
+    matches!(
+        &name.map(|letter| letter | 0x20),
+        b"sun" | b"mon" | b"tue" | b"wed" | b"thu" | b"fri" | b"sat"
+    )
 }
 
 /// Prints a time in the form that senders of HTTP-dates must use, to the second

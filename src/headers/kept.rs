@@ -70,6 +70,14 @@ pub(super) struct Kept {
     windows: Table<Key, Reverse<u32>, 4>,
 }
 
+/// What was said of one meter.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    limit: Option<u64>,
+    left: Option<i64>,
+    reset: Option<Reverse<Raw>>,
+}
+
 /// How a response's bare values are to be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
@@ -89,7 +97,7 @@ impl Kept {
         Self {
             limits: Table::new((key, 0)),
             remaining: Table::new((key, 0)),
-            resets: Table::new((key, Reverse(Raw::Span(0)))),
+            resets: Table::new((key, Reverse(Raw::Number(0)))),
             windows: Table::new((key, Reverse(0))),
         }
     }
@@ -220,46 +228,89 @@ impl Kept {
             hints.problems.set(Problems::OVERFLOW);
         }
         let host = self.host(reading);
-        let limits = self.limits.iter().map(|&(key, _)| key);
-        let remaining = self.remaining.iter().map(|&(key, _)| key);
-        let resets = self.resets.iter().map(|&(key, _)| key);
-        let rest = remaining.filter(|&key| self.limits.get(key).is_none());
-        let late = resets
-            .filter(|&key| self.limits.get(key).is_none() && self.remaining.get(key).is_none());
-        for key in limits.chain(rest).chain(late) {
-            if key.unit != Unit::Share {
-                let mut meter = self.meter(key, reading, host, hints);
-                if let (Key::REQUESTS, Some((quota, window))) = (key, policy) {
-                    is_used = true;
-                    meter.limit = meter.limit.or(Some(quota));
-                    meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
-                }
-                let is_said =
-                    meter.limit.is_some() || meter.remaining.is_some() || meter.reset.is_some();
-                if is_said {
-                    hints.meters.insert(meter, &mut hints.problems);
-                }
+        let mut put = |key: Key, said: Said| {
+            if key.unit == Unit::Share {
+                return;
+            }
+            let mut meter = self.build(key, said, reading, host, hints);
+            if let (Key::REQUESTS, Some((quota, window))) = (key, policy) {
+                is_used = true;
+                meter.limit = meter.limit.or(Some(quota));
+                meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
+            }
+            let is_said =
+                meter.limit.is_some() || meter.remaining.is_some() || meter.reset.is_some();
+            if is_said {
+                hints.meters.insert(meter, &mut hints.problems);
+            }
+        };
+        // Members of one meter mostly come side by side, and so stand at the
+        // same place.
+        let (mut left, mut resets) = (self.remaining.len(), self.resets.len());
+        for (place, &(key, limit)) in (0..).zip(self.limits.iter()) {
+            let said = Said {
+                limit: Some(limit),
+                left: self.remaining.near(place, key),
+                reset: self.resets.near(place, key),
+            };
+            left = left.saturating_sub(usize::from(said.left.is_some()));
+            resets = resets.saturating_sub(usize::from(said.reset.is_some()));
+            put(key, said);
+        }
+        if left == 0 && resets == 0 {
+            return is_used;
+        }
+        for (place, &(key, left)) in (0..).zip(self.remaining.iter()) {
+            if self.limits.near(place, key).is_none() {
+                let said = Said {
+                    limit: None,
+                    left: Some(left),
+                    reset: self.resets.near(place, key),
+                };
+                put(key, said);
+            }
+        }
+        for (place, &(key, reset)) in (0..).zip(self.resets.iter()) {
+            let is_new =
+                self.limits.near(place, key).is_none() && self.remaining.near(place, key).is_none();
+            if is_new {
+                let said = Said {
+                    limit: None,
+                    left: None,
+                    reset: Some(reset),
+                };
+                put(key, said);
             }
         }
         is_used
     }
 
     /// The meter of one key, as far as it was told.
-    pub(super) fn meter(
+    pub(super) fn meter(&self, key: Key, reading: Reading, hints: &mut ServerHints) -> Meter {
+        let said = Said {
+            limit: self.limits.get(key),
+            left: self.remaining.get(key),
+            reset: self.resets.get(key),
+        };
+        self.build(key, said, reading, None, hints)
+    }
+
+    #[inline]
+    fn build(
         &self,
         key: Key,
+        said: Said,
         reading: Reading,
         host: Option<Bare>,
         hints: &mut ServerHints,
     ) -> Meter {
         let mut meter = Meter::of(key.family, key.unit);
         meter.pool = reading.pool;
-        meter.limit = self.limits.get(key);
-        meter.remaining = self
-            .remaining
-            .get(key)
+        meter.limit = said.limit;
+        meter.remaining = said
+            .left
             // Where the limit is not known, -1 means that this is not either.
-            .filter(|&shown| shown != -1 || meter.limit.is_some())
+            .filter(|&shown| shown != -1 || said.limit.is_some())
             .map(|shown| Remaining {
                 shown,
                 rounding: rounding(reading.dialect, key.unit, shown),
@@ -269,7 +320,7 @@ impl Kept {
             seconds => seconds,
         };
         meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
-        if let Some(Reverse(raw)) = self.resets.get(key) {
+        if let Some(Reverse(raw)) = said.reset {
             let given = match raw {
                 Raw::At(at) => ResetGiven::At(at),
                 Raw::Span(millis) => ResetGiven::In { millis },

@@ -18,7 +18,7 @@ pub(super) type Known = (Option<Name>, Marks);
 /// first.
 #[inline]
 pub(super) fn known(name: &[u8]) -> Option<Known> {
-    if name.len() > MAX_NAME {
+    if name.len() > MAX_NAME || !may_mean(name) {
         return None;
     }
     match lower(name) {
@@ -27,6 +27,28 @@ pub(super) fn known(name: &[u8]) -> Option<Known> {
         begun if name.iter().any(u8::is_ascii_uppercase) => capitals(name).or(begun),
         begun => begun,
     }
+}
+
+/// Whether any name that is known begins so. Most fields of a response go out
+/// here.
+#[inline]
+fn may_mean(name: &[u8]) -> bool {
+    let [first, second, ..] = name else {
+        return false;
+    };
+    // Letters become small ones; no other byte becomes a letter that is not
+    // looked at again.
+    matches!(
+        (first | 0x20, second | 0x20),
+        (b'a', b'n' | b'p' | b'z')
+            | (b'c', b'e' | b'f' | b'l')
+            | (b'd', b'a')
+            | (b'l', b'l')
+            | (b'm', b'i')
+            | (b'o', b'p')
+            | (b'r', b'a' | b'e')
+            | (b'x', b'-')
+    )
 }
 
 fn capitals(name: &[u8]) -> Option<Known> {

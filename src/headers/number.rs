@@ -16,8 +16,16 @@ pub(super) fn four(digits: [u8; 4]) -> Option<u32> {
 
 /// `1*DIGIT`. `None` also where a `u64` does not hold it.
 pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
+    // So many digits always fit.
+    const FIT: usize = 19;
     if text.is_empty() {
         return None;
+    }
+    if text.len() <= FIT {
+        return text.iter().try_fold(0_u64, |number, &byte| {
+            let ones = u64::from(digit(byte)?);
+            Some(number.wrapping_mul(10).wrapping_add(ones))
+        });
     }
     text.iter().try_fold(0_u64, |number, &byte| {
         number.checked_mul(10)?.checked_add(u64::from(digit(byte)?))
@@ -82,13 +90,16 @@ fn scaled(text: &[u8], scale: u64) -> Option<i64> {
 
 /// `1*DIGIT ["." 1*DIGIT]`, cut to the whole.
 pub(super) fn floor(text: &[u8]) -> Option<u64> {
+    if let Some(whole) = unsigned(text) {
+        return Some(whole);
+    }
     match text.iter().position(|&byte| byte == b'.') {
         Some(point) => {
             let (whole, rest) = text.split_at_checked(point)?;
             fraction(rest.get(1..)?, 1)?;
             unsigned(whole)
         }
-        None => unsigned(text),
+        None => None,
     }
 }
 

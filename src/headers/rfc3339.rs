@@ -63,14 +63,38 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<UnixTime> {
         [b'.', rest @ ..] => fraction(rest)?,
         _ => (0, rest),
     };
-    let clock = Clock::new(two([h0, h1])?, two([m0, m1])?, two([s0, s1])?, milli)?;
+    // All at once, because most are digits.
+    let digits = [y0, y1, y2, y3, o0, o1, d0, d1, h0, h1, m0, m1, s0, s1];
+    if digits
+        .iter()
+        .fold(false, |is_bad, digit| is_bad | !digit.is_ascii_digit())
+    {
+        return None;
+    }
     Civil {
-        year: four([y0, y1, y2, y3])?.into(),
-        month: two([o0, o1])?,
-        day: two([d0, d1])?,
-        clock,
+        year: i64::from(
+            two_digits(y0, y1)
+                .wrapping_mul(100)
+                .wrapping_add(two_digits(y2, y3)),
+        ),
+        month: two_digits(o0, o1),
+        day: two_digits(d0, d1),
+        clock: Clock::new(
+            two_digits(h0, h1),
+            two_digits(m0, m1),
+            two_digits(s0, s1),
+            milli,
+        )?,
     }
     .to_unix(offset(rest)?)
+}
+
+/// Of what are digits.
+#[inline]
+fn two_digits(tens: u8, ones: u8) -> u32 {
+    u32::from(tens & 15)
+        .wrapping_mul(10)
+        .wrapping_add(u32::from(ones & 15))
 }
 
 /// Milliseconds from the digits at the start of `text`, and what follows them.

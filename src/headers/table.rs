@@ -63,6 +63,15 @@ impl<K: Copy + Ord, V: Copy + Ord, const N: usize> Table<K, V, N> {
             .find_map(|&(held, value)| (held == key).then_some(value))
     }
 
+    /// The same, where the key is likely to stand at `place`.
+    #[inline]
+    pub(super) fn near(&self, place: usize, key: K) -> Option<V> {
+        match self.iter().as_slice().get(place) {
+            Some(&(held, value)) if held == key => Some(value),
+            _ => self.get(key),
+        }
+    }
+
     #[inline]
     pub(super) fn iter(&self) -> core::slice::Iter<'_, (K, V)> {
         self.entries.get(..self.len).unwrap_or_default().iter()
@@ -70,6 +79,10 @@ impl<K: Copy + Ord, V: Copy + Ord, const N: usize> Table<K, V, N> {
 
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether values differed. What went for want of room is not compared with

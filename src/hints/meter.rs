@@ -82,6 +82,22 @@ impl Unit {
         }
     }
 
+    /// Its place among all units.
+    #[inline]
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Of(dimension) => dimension as u8,
+            Self::Images => 8,
+            Self::Pages => 9,
+            Self::AudioSeconds => 10,
+            Self::Characters => 11,
+            Self::Bytes => 12,
+            Self::Concurrent => 13,
+            Self::Share => 14,
+            Self::Other => 15,
+        }
+    }
+
     /// Its name in small letters, for reports.
     pub const fn as_str(self) -> &'static str {
         match self {

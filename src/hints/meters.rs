@@ -1,6 +1,6 @@
 //! The meters of one response, packed: [`Meters`].
 
-use core::{fmt, iter::FusedIterator, time::Duration};
+use core::{cmp::Ordering, fmt, iter::FusedIterator, time::Duration};
 
 use super::{
     meter::{Family, Label, Meter, Remaining, Reset, ResetGiven, Unit},
@@ -56,7 +56,8 @@ struct Slot {
     unit: Unit,
     /// Its place in the labels, counted from 1; 0 for none.
     label: u8,
-    status: Option<Status>,
+    /// Its place in [`Status::ALL`], counted from 1; 0 for none.
+    status: u8,
     known: Known,
 }
 
@@ -91,7 +92,7 @@ impl Slot {
         family: Family::Standard,
         unit: Unit::Of(Dimension::Requests),
         label: 0,
-        status: None,
+        status: 0,
         known: Known(0),
     };
 
@@ -101,7 +102,7 @@ impl Slot {
             family: meter.family,
             unit: meter.unit,
             label,
-            status: meter.status,
+            status: meter.status.map_or(0, Status::number),
             ..Self::EMPTY
         };
         let mut known = 0;
@@ -160,23 +161,46 @@ impl Slot {
                 after_date_ms: known(Known::AFTER).then_some(self.after),
             }),
             window: known(Known::WINDOW).then_some(Duration::from_nanos(self.window)),
-            status: self.status,
+            status: Status::numbered(self.status),
         }
+    }
+
+    /// Family and unit.
+    #[inline]
+    fn rank(&self) -> u16 {
+        u16::from_be_bytes([self.family as u8, self.unit.number()])
+    }
+
+    /// Whether no two such can be held.
+    #[inline]
+    fn is_of(&self, other: &Self) -> bool {
+        self.rank() == other.rank() && self.key() == other.key()
     }
 
     /// What no two meters share. Labels are in order, so their places are too.
     #[inline]
-    fn key(&self) -> (Family, Unit, bool, u64, u8) {
-        let has_window = self.known.has(Known::WINDOW);
-        (self.family, self.unit, has_window, self.window, self.label)
+    fn key(&self) -> u128 {
+        self.packed(false)
     }
 
     /// Where it stands among the others.
     #[inline]
-    fn order(&self) -> impl Ord + use<> {
-        let (family, unit, has_window, window, label) = self.key();
-        let is_silent = !self.known.has(Known::REMAINING);
-        (family, unit, is_silent, has_window, window, label)
+    fn order(&self) -> u128 {
+        self.packed(!self.known.has(Known::REMAINING))
+    }
+
+    /// Family, unit, whether it is silent, whether there is a window, the window
+    /// and the label, as one number.
+    #[inline]
+    fn packed(&self, is_silent: bool) -> u128 {
+        let has_window = self.known.has(Known::WINDOW);
+        let head = u32::from_be_bytes([
+            self.family as u8,
+            self.unit.number(),
+            u8::from(is_silent),
+            u8::from(has_window),
+        ]);
+        (u128::from(head) << 96) | (u128::from(self.window) << 8) | u128::from(self.label)
     }
 
     /// The smaller, the more it binds. Total, so that no order of arrival
@@ -268,12 +292,24 @@ impl Meters {
 
     /// Puts `meter` in its place, by the rules above. Where that place is taken
     /// by another, the more binding stays.
+    #[inline]
     pub(crate) fn insert(&mut self, meter: Meter, problems: &mut Problems) {
-        let Some(mut slot) = self.slot(&meter) else {
+        let Some(slot) = self.slot(&meter) else {
             problems.set(Problems::OVERFLOW);
             return;
         };
-        let same = self.held().iter().position(|held| held.key() == slot.key());
+        let is_full = self.len() == Self::CAPACITY;
+        if is_full || self.held().iter().any(|held| held.is_of(&slot)) {
+            self.settle(slot, meter.pool, problems);
+        } else {
+            self.put(slot);
+        }
+    }
+
+    /// Its place is taken, or there is no room.
+    #[cold]
+    fn settle(&mut self, mut slot: Slot, pool: Label, problems: &mut Problems) {
+        let same = self.held().iter().position(|held| held.is_of(&slot));
         if let Some(held) = same.and_then(|place| self.slots.get(place).copied()) {
             if held == slot {
                 return;
@@ -296,17 +332,28 @@ impl Meters {
             self.remove(Some(place));
         }
         // With what went, its label may have gone.
-        match self.intern(meter.pool) {
-            Some(label) => slot.label = label,
-            None => return,
+        if let Some(label) = self.intern(pool) {
+            slot.label = label;
+            self.put(slot);
         }
+    }
+
+    /// Where there is room, and its place is free.
+    #[inline]
+    fn put(&mut self, slot: Slot) {
+        let (rank, order) = (slot.rank(), slot.order());
         let place = self
             .held()
             .iter()
-            .rposition(|held| held.order() < slot.order())
+            .rposition(|held| match held.rank().cmp(&rank) {
+                Ordering::Less => true,
+                Ordering::Equal => held.order() < order,
+                Ordering::Greater => false,
+            })
             .map_or(0, |before| before.saturating_add(1));
-        if let Some(tail) = self.slots.get_mut(place..=usize::from(self.len)) {
-            tail.rotate_right(1);
+        let len = self.len();
+        if let Some(tail) = self.slots.get_mut(place..=len) {
+            tail.copy_within(..len.saturating_sub(place), 1);
             if let Some(first) = tail.first_mut() {
                 *first = slot;
             }
@@ -345,8 +392,13 @@ impl Meters {
     #[inline]
     fn intern(&mut self, label: Label) -> Option<u8> {
         if label.is_empty() {
-            return Some(0);
+            Some(0)
+        } else {
+            self.place(label)
         }
+    }
+
+    fn place(&mut self, label: Label) -> Option<u8> {
         let used = self.labels.iter().position(Label::is_empty);
         let used = used.unwrap_or(Self::LABELS);
         let held = self

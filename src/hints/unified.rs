@@ -52,6 +52,29 @@ pub enum Status {
 }
 
 impl Status {
+    const ALL: [Self; 8] = [
+        Self::Allowed,
+        Self::AllowedWarning,
+        Self::Other,
+        Self::Queueing,
+        Self::RateLimited,
+        Self::PaymentRequired,
+        Self::Blocked,
+        Self::Rejected,
+    ];
+
+    /// Its place among all, counted from 1.
+    #[inline]
+    pub(super) const fn number(self) -> u8 {
+        (self as u8).saturating_add(1)
+    }
+
+    /// The one at the place `number`, if it is one.
+    #[inline]
+    pub(super) fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number.checked_sub(1)?)).copied()
+    }
+
     /// Whether this says that a request was refused.
     pub const fn refuses(self) -> bool {
         matches!(
