@@ -23,6 +23,8 @@ pub(crate) trait Holder {
     fn refund(&mut self);
     fn observe(&mut self, now: Instant, hints: &ServerHints);
     fn report(&mut self, now: Instant, class: Class, told: Told<'_>);
+    /// So much was taken already.
+    fn progress(&mut self, now: Instant, taken: &Cost);
     fn learn(&mut self, request: &Request, usage: &Usage);
     /// After this there are no permits any more.
     fn settle(&mut self, now: Instant, actual: Option<Cost>);
@@ -55,6 +57,9 @@ pub(crate) fn take_note(
             hints,
         };
         holder.report(now, class, told);
+    }
+    if let (Event::Progressed { usage, .. }, true) = (event, life.is_streaming()) {
+        holder.progress(now, &request.cost_of(usage));
     }
     if let Some((guard, active)) = holder.guard(now) {
         life.settle_budget(now, &effect, active, guard);

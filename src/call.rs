@@ -252,6 +252,10 @@ impl<P: Pools + ?Sized> Holder for Held<'_, P> {
         self.pools.report(now, self.permits, class, told);
     }
 
+    fn progress(&mut self, now: Instant, taken: &Cost) {
+        self.pools.progress(now, self.permits, taken);
+    }
+
     fn learn(&mut self, request: &Request, usage: &Usage) {
         self.pools.learn(request, usage);
     }

@@ -136,6 +136,10 @@ impl Life {
         self.deadline
     }
 
+    pub(crate) const fn is_streaming(&self) -> bool {
+        matches!(self.state, State::Streaming { .. })
+    }
+
     pub(crate) const fn is_in_flight(&self) -> bool {
         matches!(self.state, State::InFlight { .. })
     }

@@ -771,6 +771,21 @@ impl Limiter {
         }
     }
 
+    /// A request that is being answered took so much already: what is more than
+    /// it was charged is charged now.
+    pub(crate) fn progress_inside(&mut self, now: Instant, permit: &mut Permit, taken: &Cost) {
+        if permit.refunded || !self.flights.holds(now, permit.slice) {
+            return;
+        }
+        let places = permit.entries.iter_mut().zip(&mut self.ledgers);
+        for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
+            ledger.progress(now, permit.number, entry, taken.get(dimension));
+        }
+        let produced = taken.get(Dimension::OutputTokens);
+        self.output
+            .progress(now, permit.number, &mut permit.output, produced);
+    }
+
     pub(crate) fn learn_usage(&mut self, request: &Request, usage: &Usage) {
         self.forecast.learn(request, usage);
     }

@@ -93,6 +93,12 @@ impl sealed::Sealed for Limiter {
         }
     }
 
+    fn progress(&mut self, now: Instant, permits: &mut Permits, taken: &Cost) {
+        if let Some(permit) = permits.inner_mut() {
+            self.progress_inside(now, permit, taken);
+        }
+    }
+
     fn learn(&mut self, request: &Request, usage: &Usage) {
         self.learn_usage(request, usage);
     }
@@ -223,6 +229,17 @@ impl sealed::Sealed for [&mut Limiter; 2] {
         }
         if let Some(permit) = permits.outer_mut() {
             outer.report_inside(there, permit, class, told);
+        }
+    }
+
+    fn progress(&mut self, now: Instant, permits: &mut Permits, taken: &Cost) {
+        let [inner, outer] = self;
+        let there = outer.clock().latest();
+        if let Some(permit) = permits.inner_mut() {
+            inner.progress_inside(now, permit, taken);
+        }
+        if let Some(permit) = permits.outer_mut() {
+            outer.progress_inside(there, permit, taken);
         }
     }
 
@@ -380,6 +397,7 @@ pub(crate) mod sealed {
         fn refund(&mut self, permits: &mut Permits);
         fn observe_permits(&mut self, now: Instant, permits: &Permits, hints: &ServerHints);
         fn report(&mut self, now: Instant, permits: &mut Permits, class: Class, told: Told<'_>);
+        fn progress(&mut self, now: Instant, permits: &mut Permits, taken: &Cost);
         fn learn(&mut self, request: &Request, usage: &Usage);
         fn settle_permits(&mut self, now: Instant, permits: &mut Permits, actual: Option<Cost>);
         /// When a permit taken at `sent` expires, later than `now`.

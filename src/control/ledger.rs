@@ -552,7 +552,16 @@ impl Ledger {
             let _beyond = bucket.charge(now, more);
         }
         self.charged = self.charged.wrapping_add(more);
+        entry.amount = actual;
         false
+    }
+
+    /// It took `taken` already, and goes on: what is more than it is charged is
+    /// charged now, unless a head that counted it was read.
+    pub(crate) fn progress(&mut self, now: Instant, number: u64, entry: &mut Entry, taken: u64) {
+        if taken > entry.amount {
+            let _never_lifts = self.settle(now, number, entry, taken);
+        }
     }
 
     fn give_back(&mut self, entry: &mut Entry, amount: u64) -> bool {
@@ -1005,6 +1014,19 @@ mod tests {
         });
         assert!(ledger.settle(at(0), 0, &mut entry, 100));
         assert_eq!(level(&ledger, at(0)), 500);
+    }
+
+    #[test]
+    fn what_a_stream_took_beyond_its_charge_is_charged_as_it_is_reported() {
+        let mut ledger = ledger(Counting::AsProduced);
+        let mut entry = ledger.charge(at(0), 100, Spread::NONE, 0);
+        for (taken, left) in [(40, 500), (130, 470), (120, 470), (250, 350)] {
+            ledger.progress(at(0), 0, &mut entry, taken);
+            assert_eq!(level(&ledger, at(0)), left, "{taken}");
+        }
+        // At the end only the rest is charged.
+        assert!(!ledger.settle(at(0), 0, &mut entry, 300));
+        assert_eq!(level(&ledger, at(0)), 300);
     }
 
     #[test]

@@ -246,6 +246,19 @@ impl Output {
         })
     }
 
+    /// It produced so much already.
+    pub(crate) fn progress(
+        &mut self,
+        now: Instant,
+        number: u64,
+        entries: &mut Entries,
+        produced: u64,
+    ) {
+        for (entry, ledger) in entries.0.iter_mut().zip(&mut self.ledgers) {
+            ledger.progress(now, number, entry, produced);
+        }
+    }
+
     /// The request was answered well, whatever its head shows.
     pub(crate) fn confirm(&mut self, number: u64, sent: Instant, entries: &Entries) {
         for (entry, ledger) in entries.0.iter().zip(&mut self.ledgers) {

@@ -252,6 +252,11 @@ impl Flights {
         }
     }
 
+    /// Whether one of slice `number` has not expired.
+    pub(crate) fn holds(&self, now: Instant, number: u64) -> bool {
+        is_live(number, self.number(now))
+    }
+
     /// Forgets what was charged for one of slice `number`, but not the one.
     pub(crate) fn forget(&mut self, number: u64, charges: &Cost) {
         if let Some(slice) = self.slice_mut(number).filter(|s| s.number == number) {

@@ -713,6 +713,12 @@ impl Holder for Held<'_> {
         });
     }
 
+    fn progress(&mut self, now: Instant, taken: &Cost) {
+        self.each(now, |limiter, here, permit| {
+            limiter.progress_inside(here, permit, taken);
+        });
+    }
+
     fn learn(&mut self, request: &Request, usage: &Usage) {
         self.each(Instant::ZERO, |limiter, _, _| {
             limiter.learn_usage(request, usage);

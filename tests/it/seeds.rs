@@ -14,11 +14,11 @@ use std::{fs, path::Path};
 #[path = "../../fuzz/src/adapter.rs"]
 mod adapter;
 #[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
-#[path = "../../fuzz/src/go_duration.rs"]
-mod go_duration;
-#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
 #[path = "../../fuzz/src/backoff.rs"]
 mod backoff;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/go_duration.rs"]
+mod go_duration;
 
 #[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
 #[path = "../../fuzz/src/classify.rs"]
