@@ -125,6 +125,7 @@ mod time;
 mod units;
 
 pub use call::Call;
+pub use control::{Control, OutputRule};
 pub use decision::{
     Attempt, Cause, Class, Decision, Denied, ErrorDetails, Event, Failure, GiveUp, Never, Wait,
 };

@@ -6,8 +6,8 @@ use crate::{
     call::Call,
     clock::Clock,
     control::{
-        Amounts, Counting, Entries, Entry, Forecast, Ledger, Output, Seen, Sending, ServerClock,
-        SlowStart, Spread, Stamped, mean,
+        Amounts, Control, Counting, Entries, Entry, Forecast, Ledger, Output, Seen, Sending,
+        ServerClock, SlowStart, Spread, Stamped, mean,
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
@@ -268,6 +268,14 @@ impl Limiter {
         Ok(self)
     }
 
+    /// Sets how careful the limiter is. To be set before the first request.
+    #[must_use]
+    pub const fn control(mut self, control: Control) -> Self {
+        self.sending.control = control;
+        self.output.settle_for(control.output);
+        self
+    }
+
     /// Sets how calls are retried.
     #[must_use]
     pub const fn retry(mut self, policy: RetryPolicy) -> Self {
@@ -407,7 +415,7 @@ impl Limiter {
                 .explain(now, nothing, Spread::NONE, &self.sending);
         }
         let ledger = self.ledgers.get(dimension.index())?;
-        let surprise = ledger.surprise();
+        let surprise = ledger.surprise(&self.sending);
         ledger.explain(now, dimension, 0, Spread::NONE, surprise, &self.sending)
     }
 
@@ -533,7 +541,7 @@ impl Limiter {
                 return self.output.explain(now, amounts, spread, &self.sending);
             }
             let ledger = self.ledger(dimension)?;
-            let surprise = ledger.surprise();
+            let surprise = ledger.surprise(&self.sending);
             ledger.explain(now, dimension, amount, spread, surprise, &self.sending)
         });
         Explanation {
@@ -569,7 +577,13 @@ impl Limiter {
             )
         } else {
             (
-                ledger.peek(now, amount, spread, ledger.surprise(), &self.sending),
+                ledger.peek(
+                    now,
+                    amount,
+                    spread,
+                    ledger.surprise(&self.sending),
+                    &self.sending,
+                ),
                 ledger.unheard(now, amount, &self.sending),
             )
         };

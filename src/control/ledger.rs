@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::forecast::Spread;
+use super::{forecast::Spread, settings::Control};
 use crate::{
     error::ConfigError,
     explain::Level,
@@ -163,10 +163,6 @@ pub(crate) struct Learnt {
     pub(crate) uncharged: bool,
 }
 
-/// So many standard deviations of what is unconfirmed are held back, 3.5: its
-/// square, times 4.
-const SQUARE_OF_DEVIATIONS: u128 = 49;
-
 /// A surprise is held back for about so many heads.
 const FADE: u64 = 128;
 
@@ -178,12 +174,6 @@ const WHOLE: u64 = 1 << 16;
 
 /// The time in which a limit comes in, where the server does not say.
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Beyond so many unheard requests, it matters what they take.
-const UNHEARD: u64 = 4;
-
-/// After so long without a send, one more may go unheard.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What all ledgers know of sending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -202,6 +192,8 @@ pub(crate) struct Sending {
     /// Mean time from there to the head, and to the end, in nanoseconds.
     pub(crate) first_token: u64,
     pub(crate) latency: u64,
+    /// How careful to be.
+    pub(crate) control: Control,
 }
 
 impl Sending {
@@ -213,6 +205,7 @@ impl Sending {
         last: Instant::ZERO,
         first_token: 0,
         latency: 0,
+        control: Control::new(),
     };
 
     /// How many are out of which nothing was heard, nor of a younger one.
@@ -337,9 +330,9 @@ impl Ledger {
         amount: u64,
         spread: Spread,
         surprise: u64,
-        unheard: u64,
+        sending: &Sending,
     ) -> u64 {
-        let unconfirmed = self.unconfirmed(bucket, spread, unheard);
+        let unconfirmed = self.unconfirmed(bucket, spread, sending);
         let held = amount
             .saturating_add(u64::from(self.rounding))
             .saturating_add(unconfirmed.max(surprise));
@@ -348,17 +341,20 @@ impl Ledger {
 
     /// What is held back for how far off what is unconfirmed may be, and one
     /// more that may be off by `spread`: at most three quarters of the bucket.
-    fn unconfirmed(&self, bucket: &TokenBucket, spread: Spread, unheard: u64) -> u64 {
+    fn unconfirmed(&self, bucket: &TokenBucket, spread: Spread, sending: &Sending) -> u64 {
         let variance = self.variance.wrapping_sub(self.variance_confirmed);
         let variance = variance.saturating_add(spread.variance);
-        if variance == 0 {
+        let tenths = sending.control.tenths;
+        if variance == 0 || tenths == 0 {
             return 0;
         }
         // The mean is off by as much as one in 64 of what it is made of.
+        let unheard = sending.unheard().saturating_add(64);
+        let square = u128::from(tenths).saturating_mul(tenths.into());
         let widened = u128::from(variance)
-            .saturating_mul(u128::from(unheard.saturating_add(64)))
-            .saturating_mul(SQUARE_OF_DEVIATIONS)
-            >> 8;
+            .saturating_mul(unheard.into())
+            .saturating_mul(square)
+            .div_ceil(6_400);
         let most = bucket.burst().saturating_mul(3) >> 2;
         let sums = u64::try_from(widened.isqrt()).unwrap_or(u64::MAX);
         sums.saturating_add(spread.tail).min(most)
@@ -389,7 +385,7 @@ impl Ledger {
             rate: bucket.rate(),
             wanted: amount,
             rounding: self.rounding.into(),
-            unconfirmed: self.unconfirmed(bucket, spread, sending.unheard()),
+            unconfirmed: self.unconfirmed(bucket, spread, sending),
             surprise,
         })
     }
@@ -399,9 +395,13 @@ impl Ledger {
         self.counting == Counting::AsProduced && self.unmade > 0
     }
 
-    /// By how much heads showed less than was believed.
-    pub(crate) const fn surprise(&self) -> u64 {
-        self.surprise
+    /// What is held back because heads showed less than was believed.
+    pub(crate) const fn surprise(&self, sending: &Sending) -> u64 {
+        if sending.control.surprises {
+            self.surprise
+        } else {
+            0
+        }
     }
 
     /// Whether `amount` would pass, which may be off by `spread`, while as much
@@ -417,7 +417,7 @@ impl Ledger {
         match &self.bucket {
             Some(_) if amount > self.limit => Err(Refusal::Never),
             Some(bucket) => {
-                let need = self.need(bucket, amount, spread, surprise, sending.unheard());
+                let need = self.need(bucket, amount, spread, surprise, sending);
                 if !self.counts_produced() {
                     return bucket.peek(now, need);
                 }
@@ -446,15 +446,15 @@ impl Ledger {
         u64::try_from(wide.wrapping_shr(WHOLE.trailing_zeros())).unwrap_or(u64::MAX)
     }
 
-    /// Whether `amount` may be sent before more is heard. Beyond [`UNHEARD`]
+    /// Whether `amount` may be sent before more is heard. Beyond a few
     /// requests, what is charged and not confirmed may be a fifth of the level,
     /// or what comes in while two heads are awaited; it may be more only after
-    /// [`PATIENCE`] without a send. `None` where it may, else from when on.
+    /// a while without a send. `None` where it may, else from when on.
     pub(crate) fn unheard(&self, now: Instant, amount: u64, sending: &Sending) -> Option<Instant> {
-        if sending.unheard() < UNHEARD {
+        if sending.unheard() < sending.control.unheard {
             return None;
         }
-        let patient = sending.last.saturating_add(PATIENCE);
+        let patient = sending.last.saturating_add(sending.control.patience);
         if now >= patient {
             return None;
         }
@@ -1110,6 +1110,11 @@ mod tests {
         let peek = |amount| ledger.peek(at(0), amount, spread, 0, &Sending::NONE);
         assert_eq!(peek(122), Ok(()));
         assert!(peek(123).is_err());
+        let bold = Sending {
+            control: Control::new().tenths_of_deviations(0),
+            ..Sending::NONE
+        };
+        assert_eq!(ledger.peek(at(0), 200, spread, 0, &bold), Ok(()));
         // Exactly known, it is the four that are held back for.
         let exact = |amount| ledger.peek(at(0), amount, Spread::NONE, 0, &Sending::NONE);
         assert_eq!(exact(130), Ok(()));

@@ -9,10 +9,12 @@ mod forecast;
 mod ledger;
 mod output;
 mod server_clock;
+mod settings;
 mod slow_start;
 
 pub(crate) use forecast::{Forecast, Spread};
 pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, Stamped, mean};
 pub(crate) use output::{Amounts, Entries, Output};
 pub(crate) use server_clock::ServerClock;
+pub use settings::{Control, OutputRule};
 pub(crate) use slow_start::SlowStart;

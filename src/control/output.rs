@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::{
     forecast::Spread,
     ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending, Stamped},
+    settings::OutputRule,
 };
 use crate::{
     error::ConfigError,
@@ -35,6 +36,8 @@ pub(crate) struct Output {
     /// In what is produced being counted, and in the most that may be; in 256ths
     /// of a unit.
     doubts: [u64; 2],
+    /// Which of the two the caller knows to be in force.
+    known: Option<OutputRule>,
 }
 
 /// In the order of the ledgers.
@@ -84,6 +87,7 @@ impl Output {
         Self {
             ledgers: LEDGERS,
             doubts: [0, UNLIKELY],
+            known: None,
         }
     }
 
@@ -93,7 +97,15 @@ impl Output {
         ledger
     }
 
+    /// The caller knows which rule is in force, or leaves it to heads.
+    pub(crate) const fn settle_for(&mut self, known: Option<OutputRule>) {
+        self.known = known;
+    }
+
     fn stands(&self, rule: Counting) -> bool {
+        if let Some(known) = self.known {
+            return (known == OutputRule::Reserved) == (rule == Counting::Reserved);
+        }
         let [produced, reserved] = self.doubts;
         let doubt = match rule {
             Counting::AtAdmission | Counting::AsProduced => produced,
@@ -133,7 +145,7 @@ impl Output {
         spread: Spread,
         sending: &Sending,
     ) -> Result<(), Refusal> {
-        let surprise = self.surprise(amounts);
+        let surprise = self.surprise(amounts, sending);
         let mut latest = None;
         for (ledger, rule, amount) in self.standing(amounts) {
             match ledger.peek(now, amount, rule.spread(spread), surprise, sending) {
@@ -156,7 +168,7 @@ impl Output {
         spread: Spread,
         sending: &Sending,
     ) -> Option<Level> {
-        let surprise = self.surprise(amounts);
+        let surprise = self.surprise(amounts, sending);
         self.standing(amounts)
             .filter_map(|(ledger, rule, amount)| {
                 let spread = rule.spread(spread);
@@ -173,8 +185,10 @@ impl Output {
     }
 
     /// What one of the rules explains is no surprise.
-    fn surprise(&self, amounts: Amounts) -> u64 {
-        let surprises = self.standing(amounts).map(|(ledger, ..)| ledger.surprise());
+    fn surprise(&self, amounts: Amounts, sending: &Sending) -> u64 {
+        let surprises = self
+            .standing(amounts)
+            .map(|(ledger, ..)| ledger.surprise(sending));
         surprises.min().unwrap_or_default()
     }
 
@@ -400,6 +414,18 @@ mod tests {
         let mut output = after(|_| 60_000);
         output.blame_reservation();
         assert!(output.stands(Counting::Reserved));
+    }
+
+    #[test]
+    fn a_rule_that_is_known_is_not_doubted() {
+        let mut output = after(|_| 60_000);
+        output.settle_for(Some(OutputRule::Reserved));
+        assert!(output.stands(Counting::Reserved));
+        assert!(!output.stands(Counting::AtAdmission));
+        output.settle_for(Some(OutputRule::AsProduced));
+        output.blame_reservation();
+        assert!(!output.stands(Counting::Reserved));
+        assert!(output.stands(Counting::AsProduced));
     }
 
     #[test]
