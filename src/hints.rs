@@ -76,7 +76,7 @@ impl ServerHints {
     /// room, [`Problems::OVERFLOW`] is set and the least binding goes.
     #[must_use]
     pub fn with_meter(mut self, meter: Meter) -> Self {
-        self.meters.insert(meter, &mut self.problems);
+        self.meters.insert(&meter, &mut self.problems);
         self
     }
 
@@ -132,7 +132,7 @@ impl ServerHints {
             } else {
                 &mut halves.0
             };
-            half.meters.insert(meter, &mut half.problems);
+            half.meters.insert(&meter, &mut half.problems);
         }
         halves
     }

@@ -140,10 +140,14 @@ fn is_list(name: &[u8], values: &[&[u8]], joined: &[u8]) -> bool {
             !value.trim_ascii().is_empty()
                 && (SfList::parse(value).is_some() || SfDictionary::parse(value).is_some())
         };
-        return values.iter().all(|value| is_whole(value))
-            && values.iter().all(|value| SfList::parse(value).is_some())
-                == SfList::parse(joined).is_some()
-            && is_whole(joined);
+        let is_list = |value: &[u8]| SfList::parse(value).is_some();
+        let all_lists = values.iter().all(|value| is_list(value));
+        let any_list = values.iter().any(|value| is_list(value));
+        // A word by itself may be a member of either.
+        return all_lists == any_list
+            && all_lists == is_list(joined)
+            && is_whole(joined)
+            && values.iter().all(|value| is_whole(value));
     }
     let is_simple = |value: &&[u8]| !value.contains(&b',') && !value.contains(&b';');
     // Two values with a comma between them may happen to be a date.

@@ -2,7 +2,8 @@
 //! crate prints.
 //!
 //! What `httpdate` reads, this crate reads as the same; but it trims blanks,
-//! and sets two-digit years by another rule. What this crate reads is one of
+//! sets two-digit years by another rule, and does not look at each byte between
+//! the parts of a date. What this crate reads is one of
 //! the three forms, letter by letter, of the time that it gives, but that names
 //! may be in any case and the day of the week may be another.
 
@@ -34,7 +35,9 @@ pub fn check(data: &[u8]) {
     let now = UnixTime::from_secs(1_779_141_660);
     let ours = parse_http_date(data, Some(now));
     let text = core::str::from_utf8(data).ok();
-    let theirs = text.filter(|text| text.trim() == *text).and_then(httpdate);
+    let theirs = text
+        .and_then(httpdate)
+        .filter(|&theirs| is_a_form_of(theirs, data));
     if let Some(theirs) = theirs {
         // From when a date names its year, the century is no question.
         let same = parse_http_date(data, Some(theirs));

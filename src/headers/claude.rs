@@ -194,8 +194,8 @@ impl UnifiedKept {
             }
             meter.limit = meter.remaining.map(|_| WHOLE.unsigned_abs());
             meter.window =
-                (key.window > 0).then(|| core::time::Duration::from_secs(key.window.into()));
-            hints.meters.insert(meter, &mut hints.problems);
+                (key.seconds() > 0).then(|| core::time::Duration::from_secs(key.seconds().into()));
+            hints.meters.insert(&meter, &mut hints.problems);
         }
     }
 }

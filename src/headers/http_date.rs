@@ -12,7 +12,8 @@
 //!
 //! - `httpdate` is strict in both, begins in 1970, and reads no second of 60,
 //!   which the grammar has. It sets two-digit years by a fixed rule, as it asks
-//!   for no "now". It reads blanks around the date.
+//!   for no "now". It reads blanks around the date, and in the second form any
+//!   byte between date and time.
 //! - `time`'s `Rfc2822` reads another grammar, which has the first form in
 //!   common with this one, from 1900 on. It wants a second of 60 on the last
 //!   day of a month.

@@ -280,7 +280,7 @@ fn insert(name: Label, policy: Option<Policy>, left: Option<Left>, hints: &mut S
         let Reverse(reset) = left.reset;
         meter.reset = reset.map(|millis| Reset::new(ResetGiven::In { millis }, hints.date));
     }
-    hints.meters.insert(meter, &mut hints.problems);
+    hints.meters.insert(&meter, &mut hints.problems);
 }
 
 /// A count. The drafts allow whole numbers only.

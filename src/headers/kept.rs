@@ -8,6 +8,7 @@ use super::{
     number::{floor, signed, unsigned, with_commas},
     reset::{Bare, BareReset, Raw, resolve, unit_that_fits},
     retry_after::{Member as Part, Members},
+    rfc3339::parse_rfc3339,
     table::Table,
     trim,
 };
@@ -20,30 +21,57 @@ use crate::{
     units::Dimension,
 };
 
-/// Which meter a field belongs to, as its name has it.
+/// Which meter a field belongs to, as its name has it: the family, the unit and
+/// the window in seconds, 0 where the name has none. One number, because it is
+/// compared with many others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Key {
-    pub(super) family: Family,
-    pub(super) unit: Unit,
-    /// Seconds; 0 where the name has none.
-    pub(super) window: u32,
-}
+pub(super) struct Key(u64);
 
 impl Key {
     /// What names without a unit are taken to mean.
     pub(super) const REQUESTS: Self = Self::of(Family::Standard, Unit::Of(Dimension::Requests));
+    const SHARE: u8 = Unit::Share.number();
 
     pub(super) const fn of(family: Family, unit: Unit) -> Self {
-        Self {
-            family,
-            unit,
-            window: 0,
-        }
+        Self(u64::from_be_bytes([
+            0,
+            0,
+            family as u8,
+            unit.number(),
+            0,
+            0,
+            0,
+            0,
+        ]))
     }
 
-    pub(super) const fn window(mut self, seconds: u32) -> Self {
-        self.window = seconds;
-        self
+    pub(super) const fn window(self, seconds: u32) -> Self {
+        let [_, _, family, unit, ..] = self.0.to_be_bytes();
+        let [a, b, c, d] = seconds.to_be_bytes();
+        Self(u64::from_be_bytes([0, 0, family, unit, a, b, c, d]))
+    }
+
+    pub(super) fn family(self) -> Family {
+        let [_, _, family, ..] = self.0.to_be_bytes();
+        Family::numbered(family)
+    }
+
+    #[inline]
+    pub(super) fn unit(self) -> Unit {
+        let [_, _, _, unit, ..] = self.0.to_be_bytes();
+        Unit::numbered(unit)
+    }
+
+    #[inline]
+    pub(super) const fn seconds(self) -> u32 {
+        let [.., a, b, c, d] = self.0.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    #[inline]
+    pub(super) const fn is_share(self) -> bool {
+        let [_, _, _, unit, ..] = self.0.to_be_bytes();
+        unit == Self::SHARE
     }
 }
 
@@ -92,6 +120,7 @@ pub(super) struct Reading {
 }
 
 impl Kept {
+    #[inline]
     pub(super) const fn new() -> Self {
         let key = Key::REQUESTS;
         Self {
@@ -160,7 +189,11 @@ impl Kept {
                 self.remaining.take(key, left, tally);
             }
             Member::Reset => {
-                let raw = Raw::read(text)?;
+                // What the Claude API sends goes first.
+                let raw = match parse_rfc3339(text) {
+                    Some(at) => Raw::At(at),
+                    None => Raw::read(text)?,
+                };
                 tally.resets_as(raw);
                 self.resets.take(key, Reverse(raw), tally);
             }
@@ -228,22 +261,6 @@ impl Kept {
             hints.problems.set(Problems::OVERFLOW);
         }
         let host = self.host(reading);
-        let mut put = |key: Key, said: Said| {
-            if key.unit == Unit::Share {
-                return;
-            }
-            let mut meter = self.build(key, said, reading, host, hints);
-            if let (Key::REQUESTS, Some((quota, window))) = (key, policy) {
-                is_used = true;
-                meter.limit = meter.limit.or(Some(quota));
-                meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
-            }
-            let is_said =
-                meter.limit.is_some() || meter.remaining.is_some() || meter.reset.is_some();
-            if is_said {
-                hints.meters.insert(meter, &mut hints.problems);
-            }
-        };
         // Members of one meter mostly come side by side, and so stand at the
         // same place.
         let (mut left, mut resets) = (self.remaining.len(), self.resets.len());
@@ -255,44 +272,74 @@ impl Kept {
             };
             left = left.saturating_sub(usize::from(said.left.is_some()));
             resets = resets.saturating_sub(usize::from(said.reset.is_some()));
-            put(key, said);
+            is_used |= self.put(key, said, reading, host, policy, hints);
         }
-        if left == 0 && resets == 0 {
-            return is_used;
-        }
-        for (place, &(key, left)) in (0..).zip(self.remaining.iter()) {
-            if self.limits.near(place, key).is_none() {
-                let said = Said {
-                    limit: None,
-                    left: Some(left),
-                    reset: self.resets.near(place, key),
-                };
-                put(key, said);
-            }
-        }
-        for (place, &(key, reset)) in (0..).zip(self.resets.iter()) {
-            let is_new =
-                self.limits.near(place, key).is_none() && self.remaining.near(place, key).is_none();
-            if is_new {
-                let said = Said {
-                    limit: None,
-                    left: None,
-                    reset: Some(reset),
-                };
-                put(key, said);
-            }
+        if left > 0 || resets > 0 {
+            is_used |= self.put_rest(reading, host, policy, hints);
         }
         is_used
     }
 
-    /// The meter of one key, as far as it was told.
-    pub(super) fn meter(&self, key: Key, reading: Reading, hints: &mut ServerHints) -> Meter {
-        let said = Said {
+    /// The meters whose limit was not said.
+    #[cold]
+    fn put_rest(
+        &self,
+        reading: Reading,
+        host: Option<Bare>,
+        policy: Option<(u64, u32)>,
+        hints: &mut ServerHints,
+    ) -> bool {
+        let mut is_used = false;
+        let left = self.remaining.iter().map(|&(key, _)| key);
+        let resets = self.resets.iter().map(|&(key, _)| key);
+        let late = resets.filter(|&key| self.remaining.get(key).is_none());
+        for key in left
+            .chain(late)
+            .filter(|&key| self.limits.get(key).is_none())
+        {
+            is_used |= self.put(key, self.said(key), reading, host, policy, hints);
+        }
+        is_used
+    }
+
+    /// Puts one meter into `hints`; true where `policy` is its.
+    #[inline]
+    fn put(
+        &self,
+        key: Key,
+        said: Said,
+        reading: Reading,
+        host: Option<Bare>,
+        policy: Option<(u64, u32)>,
+        hints: &mut ServerHints,
+    ) -> bool {
+        if key.is_share() {
+            return false;
+        }
+        let mut meter = self.build(key, said, reading, host, hints);
+        let policy = policy.filter(|_| key == Key::REQUESTS);
+        if let Some((quota, window)) = policy {
+            meter.limit = meter.limit.or(Some(quota));
+            meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
+        }
+        let is_said = meter.limit.is_some() || meter.remaining.is_some() || meter.reset.is_some();
+        if is_said {
+            hints.meters.insert(&meter, &mut hints.problems);
+        }
+        policy.is_some()
+    }
+
+    fn said(&self, key: Key) -> Said {
+        Said {
             limit: self.limits.get(key),
             left: self.remaining.get(key),
             reset: self.resets.get(key),
-        };
-        self.build(key, said, reading, None, hints)
+        }
+    }
+
+    /// The meter of one key, as far as it was told.
+    pub(super) fn meter(&self, key: Key, reading: Reading, hints: &mut ServerHints) -> Meter {
+        self.build(key, self.said(key), reading, None, hints)
     }
 
     #[inline]
@@ -304,7 +351,7 @@ impl Kept {
         host: Option<Bare>,
         hints: &mut ServerHints,
     ) -> Meter {
-        let mut meter = Meter::of(key.family, key.unit);
+        let mut meter = Meter::of(key.family(), key.unit());
         meter.pool = reading.pool;
         meter.limit = said.limit;
         meter.remaining = said
@@ -313,9 +360,9 @@ impl Kept {
             .filter(|&shown| shown != -1 || said.limit.is_some())
             .map(|shown| Remaining {
                 shown,
-                rounding: rounding(reading.dialect, key.unit, shown),
+                rounding: rounding(reading.dialect, meter.unit, shown),
             });
-        let window = match key.window {
+        let window = match key.seconds() {
             0 => self.windows.get(key).map_or(0, |Reverse(seconds)| seconds),
             seconds => seconds,
         };

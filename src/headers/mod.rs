@@ -44,7 +44,7 @@ use self::{
     retry_after::{Dates, Members, Waits},
 };
 use crate::{
-    hints::{Dialect, Label, Problems, ServerHints, Unit},
+    hints::{Dialect, Label, Problems, ServerHints},
     time::UnixTime,
 };
 
@@ -177,6 +177,7 @@ impl HeaderParser {
     ///
     /// assert_eq!(HeaderParser::new().finish(), ServerHints::NONE);
     /// ```
+    #[inline]
     pub const fn new() -> Self {
         Self {
             received: None,
@@ -303,33 +304,12 @@ impl HeaderParser {
         let mut tally = Tally::default();
         match name {
             Name::Meter(key, member) => {
-                if key.unit == Unit::Share {
+                if key.is_share() {
                     self.marks.set(Marks::UNIFIED);
                 }
                 self.kept.take(key, member, value, &mut tally);
             }
-            Name::Date => self.take_date(value, &mut tally),
-            Name::RetryAfter => self.waits.take(value, &mut tally),
-            Name::RetryAfterMs => self.waits.take_millis(value, &mut tally),
-            Name::ShouldRetry => self.take_should_retry(value, &mut tally),
-            Name::Pool => keep(
-                &mut self.pool,
-                Label::new(trim(value)),
-                Ord::min,
-                &mut tally,
-            ),
-            Name::Unified(name) => {
-                self.marks.set(Marks::UNIFIED);
-                self.unified.take(name, value, &mut self.kept, &mut tally);
-            }
-            Name::Ietf(IetfName::Limit) if !value.contains(&b';') => {
-                self.kept
-                    .take(Key::REQUESTS, Member::Limit, value, &mut tally);
-            }
-            Name::Ietf(name) => {
-                let ietf = self.ietf.get_or_insert_with(Ietf::new);
-                ietf.take(name, value, &mut self.kept, &mut tally);
-            }
+            _ => self.take_other(name, value, &mut tally),
         }
         self.problems.set(tally.problems);
         self.marks.set(tally.marks);
@@ -396,6 +376,29 @@ impl HeaderParser {
             self.unified.finish(&self.kept, reading, &mut hints);
         }
         hints
+    }
+
+    #[inline(never)]
+    fn take_other(&mut self, name: Name, value: &[u8], tally: &mut Tally) {
+        match name {
+            Name::Meter(..) => {}
+            Name::Date => self.take_date(value, tally),
+            Name::RetryAfter => self.waits.take(value, tally),
+            Name::RetryAfterMs => self.waits.take_millis(value, tally),
+            Name::ShouldRetry => self.take_should_retry(value, tally),
+            Name::Pool => keep(&mut self.pool, Label::new(trim(value)), Ord::min, tally),
+            Name::Unified(name) => {
+                self.marks.set(Marks::UNIFIED);
+                self.unified.take(name, value, &mut self.kept, tally);
+            }
+            Name::Ietf(IetfName::Limit) if !value.contains(&b';') => {
+                self.kept.take(Key::REQUESTS, Member::Limit, value, tally);
+            }
+            Name::Ietf(name) => {
+                let ietf = self.ietf.get_or_insert_with(Ietf::new);
+                ietf.take(name, value, &mut self.kept, tally);
+            }
+        }
     }
 
     fn take_date(&mut self, value: &[u8], tally: &mut Tally) {

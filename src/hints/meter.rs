@@ -31,6 +31,27 @@ pub enum Family {
 }
 
 impl Family {
+    const ALL: [Self; 9] = [
+        Self::Standard,
+        Self::Priority,
+        Self::Fast,
+        Self::Project,
+        Self::Unified,
+        Self::UnifiedSonnet,
+        Self::UnifiedOpus,
+        Self::UnifiedOverageIncluded,
+        Self::Overage,
+    ];
+
+    /// The one whose number is `number`.
+    #[inline]
+    pub(crate) fn numbered(number: u8) -> Self {
+        Self::ALL
+            .get(usize::from(number))
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// Its name in small letters, for reports.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -82,9 +103,37 @@ impl Unit {
         }
     }
 
-    /// Its place among all units.
+    const ALL: [Self; 16] = [
+        Self::Of(Dimension::Requests),
+        Self::Of(Dimension::InputTokens),
+        Self::Of(Dimension::RawInputTokens),
+        Self::Of(Dimension::OutputTokens),
+        Self::Of(Dimension::TotalTokens),
+        Self::Of(Dimension::Own1),
+        Self::Of(Dimension::Own2),
+        Self::Of(Dimension::Own3),
+        Self::Images,
+        Self::Pages,
+        Self::AudioSeconds,
+        Self::Characters,
+        Self::Bytes,
+        Self::Concurrent,
+        Self::Share,
+        Self::Other,
+    ];
+
+    /// The one at the place `number`.
     #[inline]
-    pub(super) const fn number(self) -> u8 {
+    pub(crate) fn numbered(number: u8) -> Self {
+        Self::ALL
+            .get(usize::from(number))
+            .copied()
+            .unwrap_or(Self::Other)
+    }
+
+    /// Its place among all.
+    #[inline]
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Of(dimension) => dimension as u8,
             Self::Images => 8,

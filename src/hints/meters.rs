@@ -293,8 +293,8 @@ impl Meters {
     /// Puts `meter` in its place, by the rules above. Where that place is taken
     /// by another, the more binding stays.
     #[inline]
-    pub(crate) fn insert(&mut self, meter: Meter, problems: &mut Problems) {
-        let Some(slot) = self.slot(&meter) else {
+    pub(crate) fn insert(&mut self, meter: &Meter, problems: &mut Problems) {
+        let Some(slot) = self.slot(meter) else {
             problems.set(Problems::OVERFLOW);
             return;
         };
@@ -548,7 +548,7 @@ mod tests {
     fn filled(meters: &[Meter]) -> (Meters, Problems) {
         let (mut all, mut problems) = (Meters::EMPTY, Problems::NONE);
         for &meter in meters {
-            all.insert(meter, &mut problems);
+            all.insert(&meter, &mut problems);
         }
         (all, problems)
     }
@@ -623,7 +623,7 @@ mod tests {
         let names = [b"a", b"b", b"c", b"d", b"e", b"f", b"g"].map(|n| named(n));
         let (mut meters, mut problems) = filled(&names);
         assert_eq!((meters.len(), problems), (7, Problems::NONE));
-        meters.insert(named(b"aa"), &mut problems);
+        meters.insert(&named(b"aa"), &mut problems);
         assert_eq!((meters.len(), problems), (7, Problems::OVERFLOW));
     }
 }
