@@ -144,6 +144,7 @@ impl SmoothRamp {
     }
 
     /// Takes `amount` at `now` if the bucket holds it; changes nothing if not.
+    /// Where the clock went back, it stands at the latest charge.
     ///
     /// # Errors
     /// [`Refusal::Until`] with the exact instant from which it passes, or
@@ -156,6 +157,8 @@ impl SmoothRamp {
     /// Takes `amount` at `now` whether the bucket holds it or not. What it does
     /// not hold is a debt that the refill pays off first.
     pub fn charge(&mut self, now: Instant, amount: u64) -> RampCharge {
+        self.last = self.last.max(now);
+        let now = self.last;
         let since = self.since(now);
         if self.came_in(since) >= self.due {
             // Full: the ramp has fallen for as long as it was.
@@ -167,7 +170,6 @@ impl SmoothRamp {
             self.era = self.era.wrapping_add(1);
         }
         self.due = self.due.saturating_add(self.units(amount));
-        self.last = self.last.max(now);
         RampCharge {
             amount,
             era: self.era,
@@ -220,7 +222,10 @@ impl SmoothRamp {
             .unwrap_or(self.most)
     }
 
-    const fn since(&self, now: Instant) -> u64 {
+    /// How long the ramp has lasted; where the clock went back, until the latest
+    /// charge.
+    fn since(&self, now: Instant) -> u64 {
+        let now = now.max(self.last);
         now.as_nanos().saturating_sub(self.began.as_nanos())
     }
 
