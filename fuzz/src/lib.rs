@@ -7,6 +7,7 @@ pub mod classify;
 pub mod go_duration;
 pub mod header_set;
 pub mod http_date;
+pub mod limits_ops;
 pub mod retry_after;
 pub mod rfc3339;
 pub mod structured_fields;

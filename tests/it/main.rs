@@ -17,6 +17,7 @@
 
 mod explain;
 mod headers;
+mod limits;
 mod pools;
 mod props;
 mod retry;

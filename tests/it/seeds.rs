@@ -110,3 +110,8 @@ fn rfc3339() {
 fn structured_fields() {
     replay("structured_fields", structured_fields::check);
 }
+
+#[test]
+fn limits_ops() {
+    replay("limits_ops", crate::limits::limits_ops::check);
+}
