@@ -73,7 +73,7 @@
 //! | layer | what | for whom |
 //! |---|---|---|
 //! | 0 | the vocabulary: [`Instant`], [`Rate`], [`Cost`], [`Request`], [`ServerHints`], [`Event`], [`Decision`] | everyone |
-//! | 1 | the parts: [`TokenBucket`], [`InFlight`], [`Pause`], [`Backoff`], [`HeaderParser`], [`classify`] | who needs one algorithm |
+//! | 1 | the parts: [`TokenBucket`], [`InFlight`], [`Pause`], [`Backoff`], [`Budget`], [`Breaker`], [`HeaderParser`], [`classify`] | who needs one algorithm |
 //! | 2 | [`Limiter`] and [`Call`] | who has requests to send |
 //! | 3 | `Scheduler`, with the feature `alloc` | who has many, over several pools |
 //!
@@ -150,9 +150,9 @@ pub use pools::Pools;
 pub use request::{Profile, Request, Usage};
 pub use retry::{
     ActiveBudget, Backoff, Breaker, Budget, ClassRule, ClientThrottle, CubicRate, Delays,
-    HalfBudget, Jitter, LimitKind, LimitMessage, LowWater, Phase, PolicyDelays, RatioBudget,
-    RetryGrant, RetryPolicy, Sdk, ServerWait, Tier, TierLimits, TokenBudget, UnknownModel,
-    classify,
+    HalfBudget, Jitter, LimitKind, LimitMessage, LowWater, Phase, PolicyDelays, Pushback,
+    RatioBudget, RetryGrant, RetryPolicy, Sdk, ServerWait, Tier, TierLimits, TokenBudget,
+    UnknownModel, classify,
 };
 #[cfg(feature = "alloc")]
 pub use scheduler::{

@@ -1,8 +1,13 @@
-//! Layer 1, when to try again: schedules, the policy that holds one, and the
-//! classifier that says what an attempt's end was.
+//! Layer 1, when to try again: one thought a file.
 //!
-//! In comes how often an attempt failed and how; out goes a span or a
-//! [`Class`](crate::Class). Nothing here knows a limit or a pool.
+//! What an attempt's end was: `classify`, `message`. How long to wait:
+//! `schedule`, `jitter`, `sdk`, `pushback`, and `policy`, which chooses among
+//! them. What all calls share: `budget`, `breaker`, `throttle`, `cubic`, and
+//! `guard`, which holds the four for a limiter; they count in `window`s. What
+//! others do: `presets`, `tiers`.
+//!
+//! In comes how often an attempt failed and how; out goes a span, an instant or
+//! a [`Class`](crate::Class). Nothing here knows a limiter or a pool.
 
 mod breaker;
 mod budget;
@@ -13,6 +18,7 @@ mod jitter;
 mod message;
 mod policy;
 mod presets;
+mod pushback;
 mod schedule;
 mod sdk;
 mod throttle;
@@ -29,6 +35,7 @@ pub use message::{LimitKind, LimitMessage};
 pub use policy::{ClassRule, PolicyDelays, RetryPolicy, ServerWait};
 pub(crate) use policy::{Failed, RETRIED, place};
 pub use presets::LowWater;
+pub use pushback::Pushback;
 pub use schedule::{Backoff, Delays};
 pub use sdk::Sdk;
 pub use throttle::ClientThrottle;
