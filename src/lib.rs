@@ -151,8 +151,8 @@ pub use request::{Profile, Request, Usage};
 pub use retry::{
     ActiveBudget, Backoff, Breaker, Budget, ClassRule, ClientThrottle, CubicRate, Delays,
     HalfBudget, Jitter, LimitKind, LimitMessage, LowWater, Phase, PolicyDelays, Pushback,
-    RatioBudget, RetryGrant, RetryPolicy, Sdk, ServerWait, Tier, TierLimits, TokenBudget,
-    UnknownModel, classify,
+    RatioBudget, RetryGrant, RetryPolicy, Sdk, ServerWait, SlidingMinute, Tier, TierLimits,
+    TokenBudget, UnknownModel, classify,
 };
 #[cfg(feature = "alloc")]
 pub use scheduler::{

@@ -34,7 +34,7 @@ pub use jitter::Jitter;
 pub use message::{LimitKind, LimitMessage};
 pub use policy::{ClassRule, PolicyDelays, RetryPolicy, ServerWait};
 pub(crate) use policy::{Failed, RETRIED, place};
-pub use presets::LowWater;
+pub use presets::{LowWater, SlidingMinute};
 pub use pushback::Pushback;
 pub use schedule::{Backoff, Delays};
 pub use sdk::Sdk;

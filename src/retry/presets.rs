@@ -11,13 +11,15 @@ use crate::{
     decision::Class,
     error::ConfigError,
     hints::{Family, ServerHints},
-    limit::{InFlight, TokenBucket},
+    limit::{InFlight, LogEntry, Refusal, SlidingLog, TokenBucket},
+    request::Request,
     retry::{
         budget::{Budget, HalfBudget, TokenBudget},
         jitter::Jitter,
         policy::{ClassRule, RetryPolicy, ServerWait},
         schedule::Backoff,
     },
+    time::Instant,
     units::{Dimension, Rate},
 };
 
@@ -192,6 +194,55 @@ impl InFlight {
     pub const FIVE: Self = sure(Self::new(5, Duration::from_secs(600)));
 }
 
+/// A sliding minute of tokens, with `max_tokens` taken for what an answer will
+/// produce: the limiter that scripts for the Claude API write beside their loop.
+///
+/// A log of the last 60 seconds, in which each request counts as its estimated
+/// input and all of `max_tokens` from the moment it is sent. It never lets
+/// through more than the limit in any minute, and, where answers are shorter
+/// than they might be, much less: a tenth of `max_tokens` produced means a tenth
+/// of the limit used. A [`Limiter`](crate::Limiter) forecasts instead, and
+/// settles.
+///
+/// ```
+/// use sendwhen::{Instant, LogEntry, Refusal, Request, SlidingMinute};
+///
+/// let mut minute = SlidingMinute::new(10_000, [LogEntry::EMPTY; 64])?;
+/// let request = Request::new().input_tokens(1_000).max_tokens(4_000);
+/// assert!(minute.try_acquire(Instant::ZERO, &request).is_ok());
+/// assert!(minute.try_acquire(Instant::from_secs(20), &request).is_ok());
+/// assert_eq!(
+///     minute.try_acquire(Instant::from_secs(30), &request),
+///     Err(Refusal::Until(Instant::from_secs(60))),
+/// );
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlidingMinute<S>(SlidingLog<S>);
+
+impl<S> SlidingMinute<S> {
+    /// At most `tokens_per_minute` in any minute, remembered in `entries`: one
+    /// for each request of a minute.
+    ///
+    /// # Errors
+    /// Where `tokens_per_minute` is 0.
+    pub fn new(tokens_per_minute: u64, entries: S) -> Result<Self, ConfigError> {
+        SlidingLog::new(tokens_per_minute, MINUTE, entries).map(Self)
+    }
+}
+
+impl<S: AsRef<[LogEntry]> + AsMut<[LogEntry]>> SlidingMinute<S> {
+    /// Lets `request` pass at `now`, or not.
+    ///
+    /// # Errors
+    /// [`Refusal::Until`] the exact instant from which it passes;
+    /// [`Refusal::Never`] where it assumes more than the limit.
+    pub fn try_acquire(&mut self, now: Instant, request: &Request) -> Result<(), Refusal> {
+        let assumed = request.input_tokens.saturating_add(request.max_tokens);
+        self.0.try_acquire(now, assumed).map(drop)
+    }
+}
+
 /// Waits where a head shows that little is left: "remaining below 5000: wait
 /// 10 s", the brake that scripts for the Claude API put behind each answer.
 ///
@@ -259,7 +310,7 @@ const fn sure<T: Copy>(made: Result<T, ConfigError>) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limit::Refusal, retry::Sdk, time::Instant};
+    use crate::retry::Sdk;
     use std::vec::Vec;
 
     const THROTTLED: Class = Class::Throttled(None);
@@ -429,6 +480,30 @@ mod tests {
             wait.band(6, Duration::ZERO),
             (Duration::from_secs(32), Duration::from_secs(33))
         );
+    }
+
+    /// With answers of up to a tenth of what they might be, a tenth of the limit
+    /// is used; and in no minute more than the limit.
+    #[test]
+    fn a_sliding_minute_wastes_what_is_not_produced() {
+        let mut minute = SlidingMinute::new(100_000, [LogEntry::EMPTY; 64]).unwrap();
+        let request = Request::new().input_tokens(0).max_tokens(4_000);
+        let (mut now, mut sent) = (Instant::ZERO, Vec::new());
+        while now < Instant::from_secs(600) {
+            match minute.try_acquire(now, &request) {
+                Ok(()) => sent.push(now),
+                Err(Refusal::Until(until)) => now = until,
+                Err(Refusal::Never) => panic!("one always fits"),
+            }
+        }
+        for (place, from) in sent.iter().enumerate() {
+            let end = from.saturating_add(MINUTE);
+            let within = sent[place..].iter().take_while(|at| **at < end).count();
+            assert!(within <= 25, "25 of 4000 are 100 000");
+        }
+        assert_eq!(sent.len(), 250);
+        let large = Request::new().max_tokens(100_001);
+        assert_eq!(minute.try_acquire(now, &large), Err(Refusal::Never));
     }
 
     #[test]

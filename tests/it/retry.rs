@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sendwhen::{
-    ActiveBudget, Backoff, Breaker, Budget, Call, Cause, Class, ClassRule, ClientThrottle,
-    Decision, ErrorDetails, Event, Failure, GiveUp, HalfBudget, Instant, Jitter, Limiter,
+    ActiveBudget, Backoff, Breaker, Budget, Call, Cause, Class, ClassRule, ClientThrottle, Cost,
+    Decision, Denied, ErrorDetails, Event, Failure, GiveUp, HalfBudget, Instant, Jitter, Limiter,
     RatioBudget, Request, RetryPolicy, Sdk, ServerHints, ServerWait, TokenBudget,
 };
 
@@ -442,6 +442,59 @@ proptest! {
             now = next.unwrap_or(now);
         }
         prop_assert_eq!(limiter.flying(now), 0);
+    }
+
+    /// What calls share binds as every limit does: refused a nanosecond before
+    /// the promised instant, let pass at it, and not before the earliest.
+    #[test]
+    fn until_is_exact_with_a_breaker_and_a_learnt_rate(
+        run in 1..4_u32, steps in prop::collection::vec((0..4_000_000_000_u64, 0..6_u8), 1..60),
+    ) {
+        let breaker = Breaker::after_run(run, 7 * SECOND)
+            .and_then(|breaker| breaker.probe_for(20 * SECOND))
+            .unwrap();
+        let policy = RetryPolicy::new().adaptive(true).breaker(breaker);
+        let mut limiter = Limiter::new(1).retry(policy).initial_window(1_000).unwrap();
+        let cost = Cost::request();
+        let (mut now, mut open) = (0_u64, Vec::<Call>::new());
+        for (ahead, what) in steps {
+            now += ahead;
+            let at = Instant::from_nanos(now);
+            if let Err(Denied::Until { wait, earliest }) = limiter.peek(at, &cost) {
+                prop_assert!(wait.until > at && earliest <= wait.until);
+                prop_assert_eq!(limiter.peek(wait.until, &cost), Ok(()));
+                let just_before = Instant::from_nanos(wait.until.as_nanos() - 1);
+                prop_assert!(limiter.peek(just_before, &cost).is_err());
+                let refused = limiter.clone().try_acquire(at, &cost).map(drop);
+                prop_assert_eq!(refused, Err(Denied::Until { wait, earliest }));
+            }
+            if what == 0 || open.is_empty() {
+                let mut call = limiter.call(Request::new());
+                let sent = call.handle(&mut limiter, at, Event::Submitted);
+                if matches!(sent, Decision::Send(_)) {
+                    open.push(call);
+                }
+                continue;
+            }
+            let mut call = open.swap_remove(usize::from(what) % open.len());
+            let status = [200, 429, 500, 529, 400, 0][usize::from(what)];
+            let event = match status {
+                0 => Event::Cancelled,
+                status => Event::responded(status, &ServerHints::NONE, ErrorDetails::NONE),
+            };
+            let bound = match limiter.peek(at, &cost) {
+                Err(Denied::Until { earliest, .. }) => earliest,
+                _ => at,
+            };
+            // It is not asked again: only what it tells the others counts.
+            let mut later = limiter.clone();
+            let _decision = call.handle(&mut later, at, event);
+            if bound > at {
+                let just_before = Instant::from_nanos(bound.as_nanos() - 1);
+                prop_assert!(later.peek(just_before, &cost).is_err(), "earliest is a bound");
+            }
+            limiter = later;
+        }
     }
 
     /// However many calls fail, and however often, retries stay within the
