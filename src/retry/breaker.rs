@@ -40,21 +40,56 @@ use crate::{error::ConfigError, limit::Refusal, retry::window::Window, time::Ins
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Breaker {
+    rule: BreakerRule,
+    state: State,
+    /// Counted where the rule has a share.
+    results: Window,
+    failures: Window,
+}
+
+/// What a breaker is set to, without what it has counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BreakerRule {
     /// The length of a run that opens it.
     run: Option<u32>,
     share: Option<Share>,
     open_for: Duration,
     probe_for: Duration,
-    state: State,
 }
 
+/// A share of failures that opens it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Share {
     per_mille: u16,
     /// Of how many results at least.
     least: u32,
-    results: Window,
-    failures: Window,
+    /// Nanoseconds of a slot of the windows.
+    slot: u64,
+}
+
+impl BreakerRule {
+    const fn new(open_for: Duration) -> Self {
+        Self {
+            run: None,
+            share: None,
+            open_for,
+            probe_for: Duration::from_secs(600),
+        }
+    }
+
+    /// A breaker that has counted nothing yet.
+    pub(crate) const fn fresh(self) -> Breaker {
+        let window = match self.share {
+            Some(share) => Window::of_slots(share.slot),
+            None => Window::new(Duration::ZERO),
+        };
+        Breaker {
+            rule: self,
+            state: State::Closed { run: 0 },
+            results: window,
+            failures: window,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,10 +118,9 @@ impl Breaker {
         if run == 0 || open_for.is_zero() {
             return Err(ConfigError::BreakerAlwaysOpen);
         }
-        Ok(Self {
-            run: Some(run),
-            ..Self::never(open_for)
-        })
+        let mut rule = BreakerRule::new(open_for);
+        rule.run = Some(run);
+        Ok(rule.fresh())
     }
 
     /// Opens for `open_for` when `per_mille` thousandths or more of the results
@@ -117,25 +151,17 @@ impl Breaker {
         if per_mille == 0 || least == 0 || span.is_zero() || open_for.is_zero() {
             return Err(ConfigError::BreakerAlwaysOpen);
         }
-        Ok(Self {
-            share: Some(Share {
-                per_mille,
-                least,
-                results: Window::new(span),
-                failures: Window::new(span),
-            }),
-            ..Self::never(open_for)
-        })
+        let mut rule = BreakerRule::new(open_for);
+        rule.share = Some(Share {
+            per_mille,
+            least,
+            slot: Window::new(span).slot(),
+        });
+        Ok(rule.fresh())
     }
 
-    const fn never(open_for: Duration) -> Self {
-        Self {
-            run: None,
-            share: None,
-            open_for,
-            probe_for: Duration::from_secs(600),
-            state: State::Closed { run: 0 },
-        }
+    pub(crate) const fn rule(&self) -> BreakerRule {
+        self.rule
     }
 
     /// Lets it open after a run of failures too, whichever comes first.
@@ -146,7 +172,7 @@ impl Breaker {
         if run == 0 {
             return Err(ConfigError::BreakerAlwaysOpen);
         }
-        self.run = Some(run);
+        self.rule.run = Some(run);
         Ok(self)
     }
 
@@ -159,7 +185,7 @@ impl Breaker {
         if lifetime.is_zero() {
             return Err(ConfigError::BreakerAlwaysOpen);
         }
-        self.probe_for = lifetime;
+        self.rule.probe_for = lifetime;
         Ok(self)
     }
 
@@ -208,7 +234,7 @@ impl Breaker {
             State::Open { until } | State::HalfOpen { until, .. } if now >= until => {
                 self.state = State::HalfOpen {
                     probe: attempt,
-                    until: now.saturating_add(self.probe_for),
+                    until: now.saturating_add(self.rule.probe_for),
                 };
             }
             _ => {}
@@ -222,11 +248,8 @@ impl Breaker {
             State::Closed { run } => {
                 let run = if went_well { 0 } else { run.saturating_add(1) };
                 self.state = State::Closed { run };
-                let too_many = self
-                    .share
-                    .as_mut()
-                    .is_some_and(|share| share.add(now, went_well));
-                if too_many || self.run.is_some_and(|most| run >= most) {
+                let too_many = self.count(now, went_well);
+                if too_many || self.rule.run.is_some_and(|most| run >= most) {
                     self.open(now);
                 }
                 false
@@ -261,25 +284,24 @@ impl Breaker {
     }
 
     fn open(&mut self, now: Instant) {
-        if let Some(share) = &mut self.share {
-            share.results.clear();
-            share.failures.clear();
-        }
+        self.results.clear();
+        self.failures.clear();
         self.state = State::Open {
-            until: now.saturating_add(self.open_for),
+            until: now.saturating_add(self.rule.open_for),
         };
     }
-}
 
-impl Share {
-    /// Whether there are too many failures now.
-    fn add(&mut self, now: Instant, went_well: bool) -> bool {
+    /// Counts a result; whether too many are failures now.
+    fn count(&mut self, now: Instant, went_well: bool) -> bool {
+        let Some(share) = self.rule.share else {
+            return false;
+        };
         self.results.add(now, 1);
         self.failures.add(now, i64::from(!went_well));
         let (all, failed) = (self.results.sum(now), self.failures.sum(now));
-        all >= i64::from(self.least)
+        all >= i64::from(share.least)
             && failed > 0
-            && failed.saturating_mul(1_000) >= all.saturating_mul(i64::from(self.per_mille))
+            && failed.saturating_mul(1_000) >= all.saturating_mul(i64::from(share.per_mille))
     }
 }
 

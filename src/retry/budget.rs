@@ -41,6 +41,94 @@ pub enum Budget {
     Active(ActiveBudget),
 }
 
+/// What a budget is set to, without what it has counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BudgetRule {
+    Tokens {
+        capacity: u32,
+        refill: u32,
+    },
+    Half {
+        most: u32,
+        back: u32,
+    },
+    Ratio {
+        deposit: i64,
+        reserve: i64,
+        slot: u64,
+    },
+    Active {
+        per_mille: u32,
+        least: u32,
+        slot: u64,
+    },
+}
+
+impl Budget {
+    pub(crate) const fn rule(&self) -> BudgetRule {
+        match *self {
+            Self::Tokens(TokenBudget {
+                capacity, refill, ..
+            }) => BudgetRule::Tokens { capacity, refill },
+            Self::Half(HalfBudget { most, back, .. }) => BudgetRule::Half { most, back },
+            Self::Ratio(RatioBudget {
+                deposit,
+                reserve,
+                balance,
+            }) => BudgetRule::Ratio {
+                deposit,
+                reserve,
+                slot: balance.slot(),
+            },
+            Self::Active(ActiveBudget {
+                per_mille,
+                least,
+                retries,
+            }) => BudgetRule::Active {
+                per_mille,
+                least,
+                slot: retries.slot(),
+            },
+        }
+    }
+}
+
+impl BudgetRule {
+    /// A budget that has counted nothing yet.
+    pub(crate) const fn fresh(self) -> Budget {
+        match self {
+            Self::Tokens { capacity, refill } => Budget::Tokens(TokenBudget {
+                capacity,
+                level: capacity,
+                refill,
+            }),
+            Self::Half { most, back } => Budget::Half(HalfBudget {
+                most,
+                level: most,
+                back,
+            }),
+            Self::Ratio {
+                deposit,
+                reserve,
+                slot,
+            } => Budget::Ratio(RatioBudget {
+                deposit,
+                reserve,
+                balance: Window::of_slots(slot),
+            }),
+            Self::Active {
+                per_mille,
+                least,
+                slot,
+            } => Budget::Active(ActiveBudget {
+                per_mille,
+                least,
+                retries: Window::of_slots(slot),
+            }),
+        }
+    }
+}
+
 /// Tokens that retries cost and successes bring back: the retry quota of the AWS
 /// SDKs (standard mode; `RetryQuota` in botocore, the token bucket in smithy).
 ///
@@ -420,6 +508,26 @@ mod tests {
         assert!(budget.try_retry(Instant::ZERO, 1).is_some());
         assert!(budget.try_retry(Instant::from_secs(99), 1).is_none());
         assert!(budget.try_retry(Instant::from_secs(100), 1).is_some());
+    }
+
+    #[test]
+    fn a_fresh_budget_is_as_it_was_made() {
+        let second = Duration::from_secs(1);
+        let budgets = [
+            Budget::Tokens(TokenBudget::new(7, 2).unwrap()),
+            Budget::Half(HalfBudget::new(7, 2).unwrap()),
+            Budget::Ratio(RatioBudget::new(7, 2, 3 * second).unwrap()),
+            Budget::Active(ActiveBudget::new(7, 2, 3 * second).unwrap()),
+        ];
+        for budget in budgets {
+            assert_eq!(budget.rule().fresh(), budget);
+        }
+        let mut spent = TokenBudget::AWS;
+        assert!(spent.try_spend(5));
+        assert_eq!(
+            Budget::Tokens(spent).rule().fresh(),
+            Budget::Tokens(TokenBudget::AWS)
+        );
     }
 
     proptest! {

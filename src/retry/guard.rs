@@ -53,9 +53,18 @@ impl Receipt {
 impl Guard {
     pub(crate) const fn of(policy: &RetryPolicy) -> Self {
         Self {
-            budget: policy.budget,
-            breaker: policy.breaker,
-            throttle: policy.throttle,
+            budget: match policy.budget {
+                Some(rule) => Some(rule.fresh()),
+                None => None,
+            },
+            breaker: match policy.breaker {
+                Some(rule) => Some(rule.fresh()),
+                None => None,
+            },
+            throttle: match policy.throttle {
+                Some(rule) => Some(ClientThrottle::fresh(rule)),
+                None => None,
+            },
             rate: if policy.adaptive {
                 Some(CubicRate::new())
             } else {

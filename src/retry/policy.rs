@@ -6,7 +6,11 @@ use crate::{
     decision::{Cause, Class, GiveUp},
     error::ConfigError,
     retry::{
-        breaker::Breaker, budget::Budget, jitter::Jitter, schedule::Backoff, sdk::Sdk,
+        breaker::{Breaker, BreakerRule},
+        budget::{Budget, BudgetRule},
+        jitter::Jitter,
+        schedule::Backoff,
+        sdk::Sdk,
         throttle::ClientThrottle,
     },
     rng::Rng,
@@ -48,9 +52,10 @@ pub struct RetryPolicy {
     verbatim: bool,
     total: Option<Duration>,
     longest_wait: Option<Duration>,
-    pub(crate) budget: Option<Budget>,
-    pub(crate) breaker: Option<Breaker>,
-    pub(crate) throttle: Option<ClientThrottle>,
+    pub(crate) budget: Option<BudgetRule>,
+    pub(crate) breaker: Option<BreakerRule>,
+    /// As [`ClientThrottle::rule`] has it.
+    pub(crate) throttle: Option<(u32, u64)>,
     pub(crate) adaptive: bool,
 }
 
@@ -290,10 +295,11 @@ impl RetryPolicy {
 
     /// Sets the budget that the retries of all calls draw on together. It is
     /// asked before the wait; a call that it refuses ends in
-    /// [`GiveUp::BudgetSpent`].
+    /// [`GiveUp::BudgetSpent`]. Each limiter begins with a budget of its own, in
+    /// which nothing is spent; so with the two below.
     #[must_use]
     pub const fn budget(mut self, budget: Budget) -> Self {
-        self.budget = Some(budget);
+        self.budget = Some(budget.rule());
         self
     }
 
@@ -301,7 +307,7 @@ impl RetryPolicy {
     /// and passing failures open it, and nothing else.
     #[must_use]
     pub const fn breaker(mut self, breaker: Breaker) -> Self {
-        self.breaker = Some(breaker);
+        self.breaker = Some(breaker.rule());
         self
     }
 
@@ -309,7 +315,7 @@ impl RetryPolicy {
     /// met an overload, but for the budget.
     #[must_use]
     pub const fn throttle(mut self, throttle: ClientThrottle) -> Self {
-        self.throttle = Some(throttle);
+        self.throttle = Some(throttle.rule());
         self
     }
 

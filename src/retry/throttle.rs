@@ -59,6 +59,20 @@ impl ClientThrottle {
         })
     }
 
+    /// What it is set to: `k`, and the nanoseconds of a slot.
+    pub(crate) const fn rule(&self) -> (u32, u64) {
+        (self.k, self.requests.slot())
+    }
+
+    /// One so set that has counted nothing yet.
+    pub(crate) const fn fresh((k, slot): (u32, u64)) -> Self {
+        Self {
+            k,
+            requests: Window::of_slots(slot),
+            accepts: Window::of_slots(slot),
+        }
+    }
+
     /// Whether a request that is asked for at `now` is sent; counts it either
     /// way. The same `seed` gives the same answer.
     pub fn admits(&mut self, now: Instant, seed: u64) -> bool {

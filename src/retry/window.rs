@@ -30,11 +30,21 @@ struct Cell {
 impl Window {
     pub(crate) const fn new(span: Duration) -> Self {
         let slot = nanos(span).div_ceil(SLOTS);
+        Self::of_slots(if slot == 0 { 1 } else { slot })
+    }
+
+    /// One with slots of so many nanoseconds, at least 1.
+    pub(crate) const fn of_slots(slot: u64) -> Self {
         Self {
-            slot: if slot == 0 { 1 } else { slot },
+            slot,
             latest: 0,
             cells: [Cell { number: 0, sum: 0 }; CELLS],
         }
+    }
+
+    /// Nanoseconds of a slot.
+    pub(crate) const fn slot(&self) -> u64 {
+        self.slot
     }
 
     /// Adds `amount` at `now`; saturating. Gives the number of the slot.
