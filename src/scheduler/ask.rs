@@ -390,6 +390,11 @@ impl Scheduler {
         for &number in &set {
             if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
                 let permit = pool.admit(now, &wish.request);
+                if active.permits.is_empty() && active.life.attempts() == 1 {
+                    // Of the innermost pool, as all that retries draw on.
+                    let here = pool.limiter.advance(now);
+                    pool.limiter.retry_guard().first_sent(here);
+                }
                 active.permits.push((number, permit));
             }
         }
