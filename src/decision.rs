@@ -349,6 +349,29 @@ pub enum Class {
 }
 
 impl Class {
+    /// Its name in small letters, for reports; of a rate limit without the
+    /// dimension.
+    ///
+    /// ```
+    /// use sendwhen::{Class, Dimension};
+    ///
+    /// assert_eq!(Class::Throttled(Some(Dimension::Requests)).as_str(), "throttled");
+    /// assert_eq!(Class::CallerError.as_str(), "caller_error");
+    /// ```
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Throttled(_) => "throttled",
+            Self::Concurrency => "concurrency",
+            Self::Acceleration => "acceleration",
+            Self::Overloaded => "overloaded",
+            Self::Transient => "transient",
+            Self::Exhausted => "exhausted",
+            Self::NotEntitled => "not_entitled",
+            Self::CallerError => "caller_error",
+        }
+    }
+
     /// Whether the same request may succeed if it is sent again.
     pub const fn is_retryable(self) -> bool {
         matches!(

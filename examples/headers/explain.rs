@@ -1,8 +1,8 @@
 //! From a response to what it says.
 
 use sendwhen::{
-    BareReset, Class, Dialect, ErrorDetails, Field, HeaderParser, OverageDisabled, Phase,
-    ServerHints, UnixTime, WaitRule, classify,
+    BareReset, Class, Dialect, ErrorDetails, Field, HeaderParser, Phase, ServerHints, UnixTime,
+    WaitRule, classify,
 };
 
 use crate::{
@@ -106,19 +106,7 @@ fn class(status: u16, error: Option<&ErrorBody>, hints: &ServerHints) -> Class {
             .code(&error.code)
             .message(&error.message);
     }
-    // The Claude API says this of a subscription in the head alone.
-    let spent = hints.unified.overage_disabled.filter(|why| {
-        matches!(
-            why,
-            OverageDisabled::OutOfCredits | OverageDisabled::OrgSpendCapReached
-        )
-    });
-    if let (429, Some(why), true, None) =
-        (status, spent, details.code.is_empty(), hints.retry_after)
-    {
-        details = details.code(why.as_str());
-    }
-    classify(status, details, hints.should_retry, Phase::Head)
+    classify(status, details, hints, Phase::Head)
 }
 
 /// Each problem, with the field where it shows.

@@ -31,7 +31,7 @@ pub(crate) fn object(explained: &Explained) -> Value {
         "retry_after_ms": hints.retry_after.map(millis),
         "dimensions": dimensions,
         "pools": pools,
-        "class": explained.class.map(class),
+        "class": explained.class.map(Class::as_str),
         "reports": explained.reports,
     })
 }
@@ -117,16 +117,4 @@ fn millis(wait: Duration) -> Value {
         Ok(millis) if whole => millis.into(),
         _ => Number::from_f64(wait.as_secs_f64() * 1e3).map_or(Value::Null, Value::Number),
     }
-}
-
-/// The class's name in small letters, as `caller_error`.
-pub(crate) fn class(class: Class) -> String {
-    let mut name = String::new();
-    for letter in format!("{class:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
 }

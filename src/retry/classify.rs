@@ -261,6 +261,7 @@ const RULES: &[Rule] = &[
     row(Is(409),       "",                      "",                             "",                                      Transient),
     row(Is(429),       "",                      "",                             "",                                      LIMITED),
     row(Is(403),       "",                      "",                             "",                                      LIMITED).with(Hints::Limited),
+    row(Is(403),       "",                      "",                             "rate limit",                            LIMITED),
     row(Is(503),       "",                      "",                             "",                                      Overloaded),
     row(Is(529),       "",                      "",                             "",                                      Overloaded),
     row(In(500, 599),  "",                      "",                             "",                                      Transient),
@@ -433,6 +434,11 @@ mod tests {
         assert_eq!(
             classify(403, none, &spent, Head),
             Throttled(Some(Dimension::Requests))
+        );
+        let said = ErrorDetails::NONE.message("You have exceeded a secondary rate limit.");
+        assert_eq!(
+            classify(403, said, &ServerHints::NONE, Head),
+            Throttled(None)
         );
         let left = ServerHints::NONE.with_meter(meter(Dimension::Requests, 14));
         assert_eq!(classify(403, none, &left, Head), CallerError);

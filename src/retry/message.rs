@@ -124,7 +124,7 @@ impl<'a> ErrorDetails<'a> {
     ///
     /// Google's `RetryInfo.retryDelay` is looked for among the first eight of
     /// `error.details`; where there is no `error.type`, `error.status` is taken
-    /// for it.
+    /// for it, and GitHub's `message` where there is no `error.message`.
     ///
     /// ```
     /// use sendwhen::ErrorDetails;
@@ -151,9 +151,10 @@ impl<'a> ErrorDetails<'a> {
         ];
         let kind = text("/error/type").or_else(|| text("/error/status"));
         let code = text("/error/details/error_code").or_else(|| text("/error/code"));
+        let message = text("/error/message").or_else(|| text("/message"));
         let found = Self::new(kind.unwrap_or_default())
             .code(code.unwrap_or_default())
-            .message(text("/error/message").unwrap_or_default());
+            .message(message.unwrap_or_default());
         match DELAYS.into_iter().find_map(text) {
             Some(delay) => found.retry_delay(delay),
             None => found,
