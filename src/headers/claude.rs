@@ -62,6 +62,7 @@ pub(super) enum UnifiedName {
 
 /// What a name says that begins with `anthropic-`, of which `rest` follows.
 /// `None` where it tells only whose it is.
+#[inline]
 pub(super) fn name(rest: &[u8]) -> Option<Name> {
     if let Some(rest) = rest.strip_prefix(b"ratelimit-") {
         return match rest.strip_prefix(b"unified-") {
@@ -75,23 +76,27 @@ pub(super) fn name(rest: &[u8]) -> Option<Name> {
     meter(Family::Fast, rest.strip_prefix(b"fast-")?)
 }
 
+#[inline]
 pub(super) fn meter(family: Family, rest: &[u8]) -> Option<Name> {
+    // The last letters tell the member, the length the unit; then each is
+    // compared once.
     let (unit, member) = match rest {
-        [unit @ .., b'-', b'l', b'i', b'm', b'i', b't'] => (unit, Member::Limit),
-        [unit @ .., b'-', b'r', b'e', b's', b'e', b't'] => (unit, Member::Reset),
+        [.., b'i', _] => (rest.strip_suffix(b"-limit")?, Member::Limit),
+        [.., b'e', _] => (rest.strip_suffix(b"-reset")?, Member::Reset),
         _ => (rest.strip_suffix(b"-remaining")?, Member::Remaining),
     };
-    let dimension = match unit {
-        b"requests" => Dimension::Requests,
-        b"input-tokens" => Dimension::InputTokens,
-        b"output-tokens" => Dimension::OutputTokens,
-        b"tokens" => Dimension::TotalTokens,
+    let (name, dimension): (&[u8], _) = match unit.len() {
+        6 => (b"tokens", Dimension::TotalTokens),
+        8 => (b"requests", Dimension::Requests),
+        12 => (b"input-tokens", Dimension::InputTokens),
+        13 => (b"output-tokens", Dimension::OutputTokens),
         _ => return None,
     };
-    Some(Name::Meter(Key::of(family, Unit::Of(dimension)), member))
+    (unit == name).then_some(Name::Meter(Key::of(family, Unit::Of(dimension)), member))
 }
 
 /// What a unified field's name says, without what they all begin with.
+#[inline(never)]
 pub(super) fn unified(rest: &[u8]) -> Option<Name> {
     let unified = match rest {
         b"representative-claim" => UnifiedName::Claim,

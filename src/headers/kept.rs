@@ -303,7 +303,7 @@ impl Kept {
     }
 
     /// Puts one meter into `hints`; true where `policy` is its.
-    #[inline]
+    #[inline(always)]
     fn put(
         &self,
         key: Key,
@@ -342,7 +342,7 @@ impl Kept {
         self.build(key, self.said(key), reading, None, hints)
     }
 
-    #[inline]
+    #[inline(always)]
     fn build(
         &self,
         key: Key,
@@ -383,7 +383,8 @@ impl Kept {
             meter.reset = Some(Reset::new(given, hints.date));
         }
         if meter.window.is_none() {
-            meter.window = usual_window(reading.dialect, &meter);
+            let after = meter.reset.and_then(|reset| reset.after_date_ms);
+            meter.window = usual_window(reading, meter.unit, said, after);
         }
         meter
     }
@@ -451,21 +452,21 @@ const fn rounding(dialect: Dialect, unit: Unit, shown: i64) -> u32 {
 }
 
 /// The window where no field says it.
-fn usual_window(dialect: Dialect, meter: &Meter) -> Option<Duration> {
+#[inline]
+fn usual_window(reading: Reading, unit: Unit, said: Said, after: Option<i64>) -> Option<Duration> {
     const MINUTE: Duration = Duration::from_secs(60);
     const HOUR: Duration = Duration::from_secs(3_600);
     const DAY: Duration = Duration::from_secs(86_400);
-    let is_requests = meter.unit == Unit::Of(Dimension::Requests);
-    match dialect {
+    match reading.dialect {
         // Its limits are per minute, though a bucket is filled all the time.
         Dialect::Claude | Dialect::Azure => Some(MINUTE),
-        Dialect::Groq if is_requests => Some(DAY),
+        Dialect::Groq if unit == Unit::Of(Dimension::Requests) => Some(DAY),
         Dialect::Groq => Some(MINUTE),
         Dialect::Together => Some(Duration::from_secs(1)),
         Dialect::OpenAi => {
-            inferred(meter).map(|millis| if millis < 1_200_000 { MINUTE } else { DAY })
+            inferred(said, after).map(|millis| if millis < 1_200_000 { MINUTE } else { DAY })
         }
-        Dialect::GitHub => match meter.pool.as_bytes() {
+        Dialect::GitHub => match reading.pool.as_bytes() {
             b"core" | b"graphql" => Some(HOUR),
             b"search" | b"code_search" => Some(MINUTE),
             _ => None,
@@ -477,11 +478,9 @@ fn usual_window(dialect: Dialect, meter: &Meter) -> Option<Duration> {
 /// The milliseconds in which the whole limit comes in, from the time in which
 /// what was used is there again. OpenAI has pools by the minute and by the day
 /// under the same names.
-fn inferred(meter: &Meter) -> Option<u128> {
-    let left = meter.remaining?.shown;
-    let limit = meter.limit?;
+fn inferred(said: Said, after: Option<i64>) -> Option<u128> {
+    let (limit, left, millis) = (said.limit?, said.left?, after?);
     let used = i128::from(limit).checked_sub(i128::from(left))?;
-    let millis = meter.reset?.after_date_ms?;
     if used <= 0 || millis <= 0 {
         return None;
     }

@@ -290,7 +290,13 @@ impl HeaderParser {
     /// assert_eq!(parser.field(b"content-type", b"text/html"), Field::Ignored);
     /// ```
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Field {
-        let Some((name, marks)) = name::known(name) else {
+        // The Claude API's go first: of these there are most.
+        let claude = name.strip_prefix(b"anthropic-").and_then(claude::name);
+        let known = match claude {
+            Some(name) => Some((Some(name), Marks::CLAUDE)),
+            None => name::known(name),
+        };
+        let Some((name, marks)) = known else {
             return Field::Ignored;
         };
         self.marks.set(marks);
@@ -402,6 +408,11 @@ impl HeaderParser {
     }
 
     fn take_date(&mut self, value: &[u8], tally: &mut Tally) {
+        if let Some(read) = http_date::read(trim(value)) {
+            tally.again |= self.date.any();
+            self.date.take(read, Ord::min, tally);
+            return;
+        }
         for member in Members::of(value) {
             tally.again |= self.date.any();
             match member {

@@ -18,12 +18,6 @@ pub(super) type Known = (Option<Name>, Marks);
 /// first.
 #[inline]
 pub(super) fn known(name: &[u8]) -> Option<Known> {
-    // The Claude API's go first: there are most of them.
-    if let Some(rest) = name.strip_prefix(b"anthropic-") {
-        if let Some(name) = claude::name(rest) {
-            return Some((Some(name), Marks::CLAUDE));
-        }
-    }
     if name.len() > MAX_NAME || !may_mean(name) {
         return None;
     }

@@ -52,13 +52,35 @@ struct Slot {
     /// Nanoseconds.
     window: u64,
     rounding: u32,
-    family: Family,
-    unit: Unit,
+    rank: Rank,
     /// Its place in the labels, counted from 1; 0 for none.
     label: u8,
     /// Its place in [`Status::ALL`], counted from 1; 0 for none.
     status: u8,
     known: Known,
+}
+
+/// Family and unit, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(u16);
+
+impl Rank {
+    #[inline]
+    const fn of(family: Family, unit: Unit) -> Self {
+        Self(u16::from_be_bytes([family as u8, unit.number()]))
+    }
+
+    #[inline]
+    fn family(self) -> Family {
+        let [family, _] = self.0.to_be_bytes();
+        Family::numbered(family)
+    }
+
+    #[inline]
+    fn unit(self) -> Unit {
+        let [_, unit] = self.0.to_be_bytes();
+        Unit::numbered(unit)
+    }
 }
 
 /// Which members of a slot hold something. What holds nothing is 0, so that
@@ -89,18 +111,16 @@ impl Slot {
         after: 0,
         window: 0,
         rounding: 0,
-        family: Family::Standard,
-        unit: Unit::Of(Dimension::Requests),
+        rank: Rank(0),
         label: 0,
         status: 0,
         known: Known(0),
     };
 
-    #[inline]
+    #[inline(always)]
     fn new(meter: &Meter, label: u8) -> Self {
         let mut slot = Self {
-            family: meter.family,
-            unit: meter.unit,
+            rank: Rank::of(meter.family, meter.unit),
             label,
             status: meter.status.map_or(0, Status::number),
             ..Self::EMPTY
@@ -144,9 +164,9 @@ impl Slot {
             .checked_sub(1)
             .and_then(|place| labels.get(place));
         Meter {
-            family: self.family,
+            family: self.rank.family(),
             pool: pool.copied().unwrap_or_default(),
-            unit: self.unit,
+            unit: self.rank.unit(),
             limit: known(Known::LIMIT).then_some(self.limit),
             remaining: known(Known::REMAINING).then_some(Remaining {
                 shown: self.remaining,
@@ -165,16 +185,10 @@ impl Slot {
         }
     }
 
-    /// Family and unit.
-    #[inline]
-    fn rank(&self) -> u16 {
-        u16::from_be_bytes([self.family as u8, self.unit.number()])
-    }
-
     /// Whether no two such can be held.
     #[inline]
     fn is_of(&self, other: &Self) -> bool {
-        self.rank() == other.rank() && self.key() == other.key()
+        self.rank == other.rank && self.key() == other.key()
     }
 
     /// What no two meters share. Labels are in order, so their places are too.
@@ -189,18 +203,16 @@ impl Slot {
         self.packed(!self.known.has(Known::REMAINING))
     }
 
-    /// Family, unit, whether it is silent, whether there is a window, the window
-    /// and the label, as one number.
+    /// The rank, whether it is silent, whether there is a window, the window and
+    /// the label, as one number.
     #[inline]
     fn packed(&self, is_silent: bool) -> u128 {
         let has_window = self.known.has(Known::WINDOW);
-        let head = u32::from_be_bytes([
-            self.family as u8,
-            self.unit.number(),
-            u8::from(is_silent),
-            u8::from(has_window),
-        ]);
-        (u128::from(head) << 96) | (u128::from(self.window) << 8) | u128::from(self.label)
+        (u128::from(self.rank.0) << 96)
+            | (u128::from(is_silent) << 81)
+            | (u128::from(has_window) << 80)
+            | (u128::from(self.window) << 8)
+            | u128::from(self.label)
     }
 
     /// The smaller, the more it binds. Total, so that no order of arrival
@@ -269,7 +281,7 @@ impl Meters {
     pub fn leading(&self) -> impl Iterator<Item = Meter> + '_ {
         let mut last = None;
         self.held().iter().filter_map(move |slot| {
-            let of = (slot.family, slot.unit);
+            let of = slot.rank;
             let is_first = last.replace(of) != Some(of);
             is_first.then(|| slot.meter(&self.labels))
         })
@@ -284,15 +296,16 @@ impl Meters {
     /// The meter that speaks for `unit` in `family`, if one was shown.
     #[inline]
     pub fn find(&self, family: Family, unit: Unit) -> Option<Meter> {
+        let rank = Rank::of(family, unit);
         self.held()
             .iter()
-            .find(|slot| slot.family == family && slot.unit == unit)
+            .find(|slot| slot.rank == rank)
             .map(|slot| slot.meter(&self.labels))
     }
 
     /// Puts `meter` in its place, by the rules above. Where that place is taken
     /// by another, the more binding stays.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, meter: &Meter, problems: &mut Problems) {
         let Some(slot) = self.slot(meter) else {
             problems.set(Problems::OVERFLOW);
@@ -341,11 +354,11 @@ impl Meters {
     /// Where there is room, and its place is free.
     #[inline]
     fn put(&mut self, slot: Slot) {
-        let (rank, order) = (slot.rank(), slot.order());
+        let (rank, order) = (slot.rank, slot.order());
         let place = self
             .held()
             .iter()
-            .rposition(|held| match held.rank().cmp(&rank) {
+            .rposition(|held| match held.rank.cmp(&rank) {
                 Ordering::Less => true,
                 Ordering::Equal => held.order() < order,
                 Ordering::Greater => false,
@@ -362,7 +375,7 @@ impl Meters {
     }
 
     /// `None` where there is no room for the name of its pool.
-    #[inline]
+    #[inline(always)]
     fn slot(&mut self, meter: &Meter) -> Option<Slot> {
         let label = self.intern(meter.pool)?;
         Some(Slot::new(meter, label))
@@ -389,7 +402,7 @@ impl Meters {
 
     /// The place of `label`, counted from 1; it is put there where it is not.
     /// `None` where there is no room for it.
-    #[inline]
+    #[inline(always)]
     fn intern(&mut self, label: Label) -> Option<u8> {
         if label.is_empty() {
             Some(0)
@@ -398,6 +411,7 @@ impl Meters {
         }
     }
 
+    #[inline(never)]
     fn place(&mut self, label: Label) -> Option<u8> {
         let used = self.labels.iter().position(Label::is_empty);
         let used = used.unwrap_or(Self::LABELS);
