@@ -10,7 +10,7 @@ use std::{
 use sendwhen::{Dimension, ErrorDetails, Failure, Family, ServerHints, UnixTime, Usage};
 use serde::Deserialize;
 use serde_json::json;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, http::Uri};
 
 use crate::{
     driver::{Exchange, Head, Refusal, Rest},
@@ -150,7 +150,7 @@ impl Transport {
 
 /// Whether `url` is one to send a key to.
 fn check(url: &str) -> Result<(), String> {
-    let parsed = url.parse::<ureq::http::Uri>().ok();
+    let parsed = url.parse::<Uri>().ok();
     let Some((scheme, authority)) = parsed
         .as_ref()
         .and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)))
