@@ -32,6 +32,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_charts: bool,
 
+    /// Only this crate and the bound, and no charts: for many seeds. Shown are
+    /// the worst and the mean, a line a world, and the seed of the worst
+    #[arg(long)]
+    pub(crate) worst: bool,
+
     /// One JSON object a line, for each world, seed and client
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use sendwhen_sim::{Ours, Outcome, World, bound, peers::peers, worlds};
+use sendwhen_sim::{Client, Ours, Outcome, World, bound, peers::peers, worlds};
 use serde::Serialize;
 
 /// What came of one world, over all seeds.
@@ -68,8 +68,15 @@ impl Run {
     }
 }
 
+/// Who runs, beside the bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Field {
+    Everyone,
+    ThisCrate,
+}
+
 /// Runs the worlds of these names, drawn from `seeds` seeds from `first` on.
-pub(crate) fn all(names: &[String], first: u64, seeds: u64) -> Vec<Compared> {
+pub(crate) fn all(names: &[String], first: u64, seeds: u64, field: Field) -> Vec<Compared> {
     let tasks =
         seeds_of(first, seeds).flat_map(|seed| names.iter().map(move |name| (name.as_str(), seed)));
     let tasks = Mutex::new(tasks);
@@ -81,7 +88,7 @@ pub(crate) fn all(names: &[String], first: u64, seeds: u64) -> Vec<Compared> {
                 loop {
                     let task = locked(&tasks).next();
                     let Some((name, seed)) = task else { break };
-                    if let Some(compared) = one(name, seed, seed == first) {
+                    if let Some(compared) = one(name, seed, seed == first, field) {
                         locked(&done).push((name, seed, compared));
                     }
                 }
@@ -112,11 +119,13 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Only the outcomes that are drawn are kept: they are large.
-fn one(name: &str, seed: u64, keep: bool) -> Option<Compared> {
+fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
     let world = worlds(seed).into_iter().find(|world| world.name == name)?;
     let bound = bound(&world, seed);
-    let mut clients = peers(&world, seed);
-    clients.insert(0, Box::new(Ours::new(&world, seed)));
+    let mut clients: Vec<Box<dyn Client>> = vec![Box::new(Ours::new(&world, seed))];
+    if field == Field::Everyone {
+        clients.extend(peers(&world, seed));
+    }
     let mut runs = Vec::new();
     let mut outcomes = Vec::new();
     for client in &mut clients {

@@ -5,6 +5,7 @@
 //! ```text
 //! cargo run --release --example compare                       # all worlds, half a minute
 //! cargo run --release --example compare -- --world "output"   # some of them
+//! cargo run --release --example compare -- --worst --seeds 200    # this crate alone
 //! cargo run --release --example compare -- --help
 //! ```
 //!
@@ -29,6 +30,7 @@ use std::{
 use clap::Parser;
 
 use args::Args;
+use figures::Field;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -56,16 +58,23 @@ fn run(args: &Args) -> io::Result<bool> {
         }
         return Ok(!names.is_empty());
     }
-    let worlds = figures::all(&names, args.seed, args.seeds);
+    let field = if args.worst {
+        Field::ThisCrate
+    } else {
+        Field::Everyone
+    };
+    let worlds = figures::all(&names, args.seed, args.seeds, field);
     if args.json {
         for run in worlds.iter().flat_map(|world| &world.runs) {
             serde_json::to_writer(&mut out, run)?;
             writeln!(out)?;
         }
+    } else if args.worst {
+        table::worst(&mut out, &worlds, args.seeds)?;
     } else {
         table::write(&mut out, &worlds, args.seeds)?;
     }
-    if !args.no_charts {
+    if !args.no_charts && !args.worst {
         std::fs::create_dir_all(&args.charts)?;
         for world in &worlds {
             chart::write(world, &args.charts)?;

@@ -39,6 +39,44 @@ pub(crate) fn write(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
     Ok(())
 }
 
+/// A line for each world: this crate's worst and mean of all seeds, and the seed
+/// of the least efficiency.
+pub(crate) fn worst(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io::Result<()> {
+    writeln!(
+        out,
+        "Worst and mean of {seeds} seeds; refusals are 429s for each completed job.\n"
+    )?;
+    writeln!(
+        out,
+        "| {:<24} | efficiency |    mean |  seed | refusals |   mean | given up |",
+        "world"
+    )?;
+    writeln!(
+        out,
+        "|{:-<26}|-----------:|--------:|------:|---------:|-------:|---------:|",
+        ""
+    )?;
+    for world in worlds {
+        let runs = || world.runs.iter().filter(|run| run.client != "bound");
+        let count = runs().count().max(1) as f64;
+        let mean = |figure: fn(&Run) -> f64| runs().map(figure).sum::<f64>() / count;
+        let least = runs().min_by(|a, b| a.efficiency.total_cmp(&b.efficiency));
+        let Some(least) = least else { continue };
+        writeln!(
+            out,
+            "| {:<24} | {:>8.1} % | {:>5.1} % | {:>5} | {:>8.3} | {:>6.3} | {:>8} |",
+            world.name,
+            least.efficiency * 100.0,
+            mean(|run| run.efficiency) * 100.0,
+            least.seed,
+            runs().map(|run| run.refusals).fold(0.0, f64::max),
+            mean(|run| run.refusals),
+            runs().map(|run| run.given_up).sum::<usize>(),
+        )?;
+    }
+    Ok(())
+}
+
 /// Efficiency and refusals of all clients in all worlds.
 fn summary(out: &mut impl Write, worlds: &[Compared]) -> io::Result<()> {
     let Some(first) = worlds.first() else {

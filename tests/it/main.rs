@@ -31,3 +31,4 @@ mod story;
 #[cfg(feature = "std")]
 mod threads;
 mod transport;
+mod worlds;
