@@ -13,6 +13,12 @@ pub trait Client {
     /// The head of an answer to job `id` arrived, or the refusal.
     fn head(&mut self, now: Time, id: usize, answer: &Answer) -> Verdict;
 
+    /// No answer to job `id` came in the transport's time. It may have cost
+    /// everything.
+    fn lost(&mut self, now: Time, id: usize) -> Verdict {
+        self.head(now, id, &Answer::NONE)
+    }
+
     /// The last byte of the answer to job `id` arrived.
     fn end(&mut self, now: Time, id: usize, job: &Job);
 

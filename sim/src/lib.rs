@@ -9,6 +9,7 @@ mod bound;
 mod client;
 mod head;
 mod ours;
+mod outcome;
 pub mod peers;
 mod run;
 mod server;
@@ -18,10 +19,13 @@ mod worlds;
 
 pub use bound::bound;
 pub use client::{Ask, Client, Verdict};
-pub use head::{Answer, Shown};
+pub use head::{Answer, Problem, Shown};
 pub use ours::Ours;
-pub use run::{Mark, Outcome, run};
-pub use server::{EPOCH, OutputRule, Reception, Server, ServerSpec};
+pub use outcome::{Mark, Outcome};
+pub use run::{run, run_team};
+pub use server::{
+    Acceleration, EPOCH, Heads, Kind, OthersSpec, OutputRule, Reception, Server, ServerSpec, Why,
+};
 pub use work::{Job, Sizes, Workload};
 pub use world::World;
 pub use worlds::worlds;

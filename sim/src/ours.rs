@@ -1,52 +1,92 @@
 //! This crate as a client.
 
 use sendwhen::{
-    Call, Decision, Dimension, ErrorDetails, Event, HeaderParser, Instant, Limiter, Profile, Rate,
-    Request, RetryPolicy, Usage,
+    Call, Decision, Dimension, ErrorDetails, Event, Failure, HeaderParser, Instant, Limiter,
+    Profile, Rate, Request, RetryPolicy, Usage,
 };
 
 use crate::{
     Time,
     client::{Ask, Client, Verdict},
     head::Answer,
+    server::ServerSpec,
     work::Job,
     world::World,
 };
 
-/// A [`Limiter`] and a [`Call`] for each job.
+/// A [`Limiter`] and a [`Call`] for each job; beside an organisation, a limiter
+/// for that too.
 #[derive(Debug)]
 pub struct Ours {
     limiter: Limiter,
+    outer: Option<Limiter>,
     calls: Vec<Option<Call>>,
 }
 
 impl Ours {
-    /// With the limits of `world` if those are known.
+    /// With the limits of `world` if those are known. Those of an organisation
+    /// are: what heads show could not be told apart without.
     pub fn new(world: &World, seed: u64) -> Self {
         let policy = RetryPolicy::new().attempts(1_000).expect("not zero");
+        let server = &world.server;
         let mut limiter = Limiter::new(seed).retry(policy);
         if world.limits_known {
-            let dimensions = [
-                Dimension::Requests,
-                Dimension::InputTokens,
-                Dimension::OutputTokens,
-            ];
-            for (dimension, limit) in dimensions.into_iter().zip(world.server.limits) {
-                let rate = Rate::per_minute(limit as u64).expect("a limit");
-                limiter = limiter
-                    .limit(dimension, rate, limit as u64)
-                    .expect("a limit");
-            }
+            limiter = limited(limiter, server, server.limits);
         }
+        let outer = server
+            .organisation
+            .map(|limits| limited(Limiter::new(!seed).retry(policy), server, limits));
         Self {
             limiter,
+            outer,
             calls: Vec::new(),
         }
     }
 
+    /// As many as `world` has clients, each with a seed of its own.
+    pub fn team(world: &World, seed: u64) -> Vec<Box<dyn Client>> {
+        let seeds = world.seeds(seed);
+        seeds
+            .map(|seed| Box::new(Self::new(world, seed)) as _)
+            .collect()
+    }
+
     fn tell(&mut self, now: Time, id: usize, event: Event<'_>) -> Decision {
         let call = self.calls[id].as_mut().expect("asked for before");
-        call.handle(&mut self.limiter, Instant::from_nanos(now), event)
+        let now = Instant::from_nanos(now);
+        match &mut self.outer {
+            None => call.handle(&mut self.limiter, now, event),
+            Some(outer) => call.handle(&mut [&mut self.limiter, outer], now, event),
+        }
+    }
+}
+
+/// `limiter`, told of `limits` as far as those are.
+fn limited(limiter: Limiter, server: &ServerSpec, limits: [f64; 3]) -> Limiter {
+    let tokens = if server.together {
+        Dimension::TotalTokens
+    } else {
+        Dimension::InputTokens
+    };
+    let dimensions = [Dimension::Requests, tokens, Dimension::OutputTokens];
+    let told = dimensions.into_iter().zip(limits);
+    told.take(if server.together { 2 } else { 3 })
+        .filter(|(_, limit)| limit.is_finite())
+        .fold(limiter, |limiter, (dimension, limit)| {
+            let rate = Rate::per_minute(limit as u64).expect("a limit");
+            limiter
+                .limit(dimension, rate, limit as u64)
+                .expect("a limit")
+        })
+}
+
+fn verdict(now: Time, decision: Decision) -> Verdict {
+    match decision {
+        Decision::Deliver => Verdict::Deliver,
+        Decision::Wait(wait) if wait.cause.is_shared() => Verdict::Again(now),
+        Decision::Wait(wait) => Verdict::Again(wait.until.as_nanos()),
+        Decision::Send(_) => unreachable!("no backoff is zero"),
+        Decision::GiveUp(_) => Verdict::GiveUp,
     }
 }
 
@@ -81,18 +121,20 @@ impl Client for Ours {
             parser.field(name.as_bytes(), value.as_bytes());
         });
         let hints = parser.finish();
-        let event = Event::Responded {
-            status: answer.status,
-            hints: &hints,
-            error: ErrorDetails::NONE,
-        };
-        match self.tell(now, id, event) {
-            Decision::Deliver => Verdict::Deliver,
-            Decision::Wait(wait) if wait.cause.is_shared() => Verdict::Again(now),
-            Decision::Wait(wait) => Verdict::Again(wait.until.as_nanos()),
-            Decision::Send(_) => unreachable!("no backoff is zero"),
-            Decision::GiveUp(_) => Verdict::GiveUp,
-        }
+        let problem = answer.error();
+        let error = problem.as_ref().map_or(ErrorDetails::NONE, |problem| {
+            ErrorDetails::new(problem.kind)
+                .code(problem.code)
+                .message(&problem.message)
+        });
+        let event = Event::responded(answer.status, &hints, error);
+        let decision = self.tell(now, id, event);
+        verdict(now, decision)
+    }
+
+    fn lost(&mut self, now: Time, id: usize) -> Verdict {
+        let decision = self.tell(now, id, Event::Failed(Failure::TimedOut));
+        verdict(now, decision)
     }
 
     fn end(&mut self, now: Time, id: usize, job: &Job) {
@@ -102,6 +144,7 @@ impl Client for Ours {
     }
 
     fn opened(&self) -> u64 {
-        self.limiter.opened()
+        let outer = self.outer.as_ref().map_or(0, Limiter::opened);
+        self.limiter.opened().wrapping_add(outer)
     }
 }

@@ -1,74 +1,37 @@
-//! One run of a client in a world.
+//! One run of a client, or of several alike, in a world.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, VecDeque},
+    collections::{BTreeSet, BinaryHeap},
 };
 
 use crate::{
     Time,
     client::{Ask, Client, Verdict},
     head::Answer,
+    outcome::{Mark, Outcome, jain},
     seconds,
-    server::{Reception, Server},
+    server::{Reception, Server, Why},
     work::{Job, lognormal},
     world::World,
 };
 
-/// What came of a run.
-#[derive(Clone, Debug, Default)]
-pub struct Outcome {
-    /// Who did it.
-    pub client: String,
-    /// Until the last answer was whole and no meter of the server below zero:
-    /// what was borrowed is not won.
-    pub makespan: Time,
-    /// Jobs answered.
-    pub completed: usize,
-    /// Jobs given up.
-    pub given_up: usize,
-    /// 429s.
-    pub refused: usize,
-    /// Those for want of requests, input and output; one may lack several.
-    pub short_of: [usize; 3],
-    /// 529s.
-    pub overloaded: usize,
-    /// Of each completed job, in no order: from when it was wanted to when its
-    /// last attempt was sent.
-    pub waits: Vec<Time>,
-    /// How often the client was asked.
-    pub asked: usize,
-    /// Completed and refused over time.
-    pub marks: Vec<Mark>,
+/// Lets `client` do the work of `world`, as drawn from `seed`.
+pub fn run(world: &World, seed: u64, client: &mut dyn Client) -> Outcome {
+    Run::new(world, seed, 1).go(&mut [client])
 }
 
-/// Something to draw.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    /// When.
-    pub at: Time,
-    /// A completion, not a refusal.
-    pub completed: bool,
-}
-
-impl Outcome {
-    /// Refusals for each completed job.
-    pub fn refusals(&self) -> f64 {
-        self.refused as f64 / self.completed.max(1) as f64
-    }
-
-    /// The wait that `part` of all jobs did not exceed, in seconds.
-    pub fn wait(&self, part: f64) -> f64 {
-        let mut waits = self.waits.clone();
-        waits.sort_unstable();
-        let place = (waits.len() as f64 * part) as usize;
-        let wait = waits.get(place.min(waits.len().saturating_sub(1)));
-        wait.map_or(0.0, |&wait| wait as f64 / 1e9)
-    }
+/// Lets `team` do it: each does its part, and none knows of the others.
+pub fn run_team(world: &World, seed: u64, team: &mut [Box<dyn Client>]) -> Outcome {
+    let mut team: Vec<&mut dyn Client> =
+        team.iter_mut().map(|client| client.as_mut() as _).collect();
+    Run::new(world, seed, team.len()).go(&mut team)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum What {
+    /// It is wanted.
+    Wanted,
     /// It reaches the server.
     Arrives,
     /// The server writes the head of a good answer: which.
@@ -77,68 +40,107 @@ enum What {
     Heard(usize),
     /// It is whole.
     Ends,
+    /// Nothing of it came in the transport's time.
+    TimesOut,
     /// It may ask again.
     Asks,
-    /// The first in the queue may ask again.
+    /// The first in its client's queue may ask again.
     Queue,
 }
 
-/// Lets `client` do the work of `world`, as drawn from `seed`.
-pub fn run(world: &World, seed: u64, client: &mut dyn Client) -> Outcome {
-    Run::new(world, seed).go(client)
+/// Who asks first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Rank {
+    Urgent,
+    /// It comes back from a wait of its own, and need not stand behind others
+    /// that were told to wait.
+    Returned,
+    New,
+}
+
+/// A client's place in the run.
+#[derive(Debug, Default)]
+struct Seat {
+    queue: BTreeSet<(Rank, usize)>,
+    blocked_until: Time,
+    under_way: usize,
+    opened: u64,
+    /// How many overloads it heard of since the last good head.
+    overloads: usize,
+    /// How many it has under way that it sent when it had heard of so many.
+    probes: usize,
+    /// Whether it heard that all is spent.
+    knows_spent: bool,
+}
+
+/// Who heard of so many overloads in a row can know that the server is down.
+const DOWN: usize = 12;
+
+/// What is known of a job.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trace {
+    /// When it was sent last.
+    sent: Time,
+    /// How often it was admitted.
+    admitted: u64,
+    /// When the server has produced all of its answer.
+    whole: Time,
+    /// Whether it is under way as a probe.
+    probes: bool,
 }
 
 struct Run<'a> {
     world: &'a World,
+    seed: u64,
     jobs: Vec<Job>,
+    traces: Vec<Trace>,
     server: Server,
     chance: fastrand::Rng,
     events: BinaryHeap<Reverse<(Time, u64, usize, What)>>,
     count: u64,
     answers: Vec<Answer>,
-    queue: VecDeque<usize>,
-    /// Jobs that came back from a wait of their own go first.
-    returned: BTreeSet<usize>,
-    blocked_until: Time,
-    under_way: usize,
-    /// When each job was sent last.
-    sent: Vec<Time>,
-    /// When the server has produced all of each answer.
-    whole: Vec<Time>,
+    seats: Vec<Seat>,
+    /// When a job of which seat was admitted.
+    admissions: Vec<(Time, usize)>,
     out: Outcome,
 }
 
 impl<'a> Run<'a> {
-    fn new(world: &'a World, seed: u64) -> Self {
-        let jobs = world.work.draw(seed);
+    fn new(world: &'a World, seed: u64, seats: usize) -> Self {
+        let jobs = world.jobs(seed);
         let mut run = Self {
             world,
+            seed,
+            traces: vec![Trace::default(); jobs.len()],
             server: Server::new(world.server.clone()),
             chance: fastrand::Rng::with_seed(seed),
             events: BinaryHeap::new(),
             count: 0,
             answers: Vec::new(),
-            queue: VecDeque::new(),
-            returned: BTreeSet::new(),
-            blocked_until: 0,
-            under_way: 0,
-            sent: vec![0; jobs.len()],
-            whole: vec![0; jobs.len()],
+            seats: (0..seats).map(|_| Seat::default()).collect(),
+            admissions: Vec::new(),
             out: Outcome::default(),
             jobs,
         };
+        run.out.probes = (!world.server.outages.is_empty()).then_some(0);
+        run.out.sent_in_vain = world.server.spend.map(|_| 0);
         for id in 0..run.jobs.len() {
-            run.at(run.jobs[id].at, id, What::Asks);
+            run.at(run.jobs[id].at, id, What::Wanted);
         }
         run
     }
 
+    fn seat_of(&self, id: usize) -> usize {
+        self.jobs[id].owner % self.seats.len()
+    }
+
     fn at(&mut self, time: Time, id: usize, what: What) {
         self.count += 1;
+        let is_servers = matches!(what, What::Arrives | What::Writes(_));
         // A process that sleeps hears everything when it wakes.
-        let time = match (self.world.sleep, what) {
-            (Some((from, span)), What::Heard(..) | What::Ends | What::Asks | What::Queue)
-                if (seconds(from)..seconds(from + span)).contains(&time) =>
+        let time = match self.world.sleep {
+            Some((from, span))
+                if !is_servers && (seconds(from)..seconds(from + span)).contains(&time) =>
             {
                 seconds(from + span)
             }
@@ -152,96 +154,178 @@ impl<'a> Run<'a> {
         seconds(half * lognormal(&mut self.chance, self.world.jitter))
     }
 
-    fn go(mut self, client: &mut dyn Client) -> Outcome {
-        self.out.client = client.name();
-        let mut opened = client.opened();
+    fn go(mut self, team: &mut [&mut dyn Client]) -> Outcome {
+        self.out.client = team.first().map(|client| client.name()).unwrap_or_default();
+        for (seat, client) in self.seats.iter_mut().zip(team.iter()) {
+            seat.opened = client.opened();
+        }
         while let Some(Reverse((now, _, id, what))) = self.events.pop() {
             match what {
-                What::Asks => {
-                    if self.jobs[id].at == now {
-                        self.queue.push_back(id);
-                    } else {
-                        // It need not wait behind others that were told to.
-                        self.returned.insert(id);
-                        self.blocked_until = 0;
+                What::Arrives => self.arrives(now, id),
+                What::Writes(place) => self.writes(now, id, place),
+                _ => {
+                    let seat = self.seat_of(id);
+                    self.happens(now, id, what, team[seat]);
+                    if team[seat].opened() != self.seats[seat].opened {
+                        self.seats[seat].blocked_until = 0;
                     }
-                }
-                What::Queue => {}
-                What::Arrives => {
-                    self.arrives(now, id);
-                    continue;
-                }
-                What::Writes(place) => {
-                    self.server.write(now, &mut self.answers[place]);
-                    let back = self.one_way();
-                    let whole = self.whole[id].max(now);
-                    self.at(now + back, id, What::Heard(place));
-                    self.at(whole + back, id, What::Ends);
-                    continue;
-                }
-                What::Heard(place) => {
-                    let answer = self.answers[place];
-                    self.heard(now, id, &answer, client);
-                }
-                What::Ends => {
-                    client.end(now, id, &self.jobs[id]);
-                    self.under_way -= 1;
-                    self.out.completed += 1;
-                    self.out.makespan = self.out.makespan.max(now);
-                    self.out.waits.push(self.sent[id] - self.jobs[id].at);
-                    self.out.marks.push(Mark {
-                        at: now,
-                        completed: true,
-                    });
+                    self.ask_all(now, seat, team[seat]);
+                    self.seats[seat].opened = team[seat].opened();
                 }
             }
-            if client.opened() != opened {
-                self.blocked_until = 0;
-            }
-            self.ask_all(now, client);
-            opened = client.opened();
         }
         self.server.advance(self.out.makespan);
         self.out.makespan = self.server.settled();
         // Jobs that the client never asked for again are not done either.
         self.out.given_up = self.jobs.len() - self.out.completed;
+        self.out.fairness = self.fairness();
         self.out
     }
 
+    /// Something that a client knows of.
+    fn happens(&mut self, now: Time, id: usize, what: What, client: &mut dyn Client) {
+        let seat = self.seat_of(id);
+        let urgent = self.jobs[id].urgent;
+        match what {
+            What::Wanted => {
+                let rank = if urgent { Rank::Urgent } else { Rank::New };
+                self.seats[seat].queue.insert((rank, id));
+                if urgent {
+                    self.seats[seat].blocked_until = 0;
+                }
+            }
+            What::Asks => self.returns(id),
+            What::Heard(place) => {
+                let answer = self.answers[place];
+                self.heard(id, &answer);
+                self.mark(now, answer.status);
+                let verdict = client.head(now, id, &answer);
+                self.obey(now, id, verdict);
+            }
+            What::TimesOut => {
+                self.landed(id);
+                self.out.lost += 1;
+                let verdict = client.lost(now, id);
+                self.obey(now, id, verdict);
+            }
+            What::Ends => {
+                client.end(now, id, &self.jobs[id]);
+                self.seats[seat].under_way -= 1;
+                self.out.completed += 1;
+                self.out.makespan = self.out.makespan.max(now);
+                let wait = self.traces[id].sent - self.jobs[id].at;
+                self.out.waits.push(wait);
+                if urgent {
+                    self.out.urgent.push(wait);
+                }
+                self.mark(now, 200);
+            }
+            What::Queue | What::Arrives | What::Writes(_) => {}
+        }
+    }
+
+    /// A job comes back from a wait of its own.
+    fn returns(&mut self, id: usize) {
+        let urgent = self.jobs[id].urgent;
+        let rank = if urgent { Rank::Urgent } else { Rank::Returned };
+        let seat = self.seat_of(id);
+        self.seats[seat].queue.insert((rank, id));
+        self.seats[seat].blocked_until = 0;
+    }
+
+    /// It is not under way as a probe any more.
+    fn landed(&mut self, id: usize) {
+        let seat = self.seat_of(id);
+        if std::mem::take(&mut self.traces[id].probes) {
+            self.seats[seat].probes -= 1;
+        }
+    }
+
+    fn heard(&mut self, id: usize, answer: &Answer) {
+        self.landed(id);
+        let seat = self.seat_of(id);
+        let seat = &mut self.seats[seat];
+        match answer.status {
+            529 => seat.overloads += 1,
+            200 => seat.overloads = 0,
+            _ => {}
+        }
+        seat.knows_spent |= answer.why == Some(Why::Spent);
+    }
+
+    fn mark(&mut self, at: Time, status: u16) {
+        match status {
+            429 => self.out.refused += 1,
+            529 => self.out.overloaded += 1,
+            _ => {}
+        }
+        if status == 429 || status == 200 {
+            let completed = status == 200;
+            self.out.marks.push(Mark { at, completed });
+        }
+    }
+
+    fn obey(&mut self, now: Time, id: usize, verdict: Verdict) {
+        let seat = self.seat_of(id);
+        match verdict {
+            Verdict::Deliver => {}
+            Verdict::Again(at) => {
+                self.seats[seat].under_way -= 1;
+                if at <= now {
+                    let urgent = self.jobs[id].urgent;
+                    let rank = if urgent { Rank::Urgent } else { Rank::Returned };
+                    self.seats[seat].queue.insert((rank, id));
+                } else {
+                    self.at(at, id, What::Asks);
+                }
+            }
+            Verdict::GiveUp => self.seats[seat].under_way -= 1,
+        }
+    }
+
     /// Those who wait ask, one after another, until one is told to wait.
-    fn ask_all(&mut self, now: Time, client: &mut dyn Client) {
-        while now >= self.blocked_until && self.under_way < self.world.in_flight {
-            let Some(id) = self
-                .returned
-                .first()
-                .copied()
-                .or(self.queue.front().copied())
-            else {
+    fn ask_all(&mut self, now: Time, place: usize, client: &mut dyn Client) {
+        loop {
+            let seat = &mut self.seats[place];
+            if now < seat.blocked_until || seat.under_way >= self.world.in_flight {
+                return;
+            }
+            let Some(&(rank, id)) = seat.queue.first() else {
                 return;
             };
             self.out.asked += 1;
             let ask = client.ask(now, id, &self.jobs[id]);
             if let Ask::Wait(until) = ask {
-                self.blocked_until = until.max(now.saturating_add(1));
+                let until = until.max(now.saturating_add(1));
+                seat.blocked_until = until;
                 if until < Time::MAX {
-                    self.at(self.blocked_until, id, What::Queue);
+                    self.at(until, id, What::Queue);
                 }
                 return;
             }
-            if !self.returned.remove(&id) {
-                self.queue.pop_front();
-            }
+            seat.queue.remove(&(rank, id));
             match ask {
-                Ask::Send => {
-                    self.under_way += 1;
-                    let way = self.one_way();
-                    self.sent[id] = now;
-                    self.at(now + way, id, What::Arrives);
-                }
+                Ask::Send => self.send(now, id),
                 Ask::Hold(until) => self.at(until.max(now + 1), id, What::Asks),
-                Ask::GiveUp => self.out.given_up += 1,
-                Ask::Wait(_) => {}
+                Ask::GiveUp | Ask::Wait(_) => {}
             }
+        }
+    }
+
+    fn send(&mut self, now: Time, id: usize) {
+        let way = self.one_way();
+        self.at(now + way, id, What::Arrives);
+        let seat = self.seat_of(id);
+        let seat = &mut self.seats[seat];
+        seat.under_way += 1;
+        self.traces[id].sent = now;
+        if seat.overloads >= DOWN {
+            self.traces[id].probes = true;
+            seat.probes += 1;
+            self.out.probes = self.out.probes.map(|most| most.max(seat.probes));
+        }
+        if seat.knows_spent {
+            self.out.sent_in_vain = self.out.sent_in_vain.map(|count| count + 1);
         }
     }
 
@@ -250,34 +334,24 @@ impl<'a> Run<'a> {
         let reception = self
             .server
             .receive(now, &job, job.silence, job.span, &mut self.chance);
-        let mut answer = Answer {
-            status: 200,
-            shown: None,
-            retry_after: None,
-            date: self.server.date(),
-        };
+        let mut answer = self.server.answer(200);
         match reception {
             Reception::Admitted(shown) => {
                 answer.shown = shown;
                 answer.retry_after = self.server.stray(&mut self.chance);
-                let whole = now + job.silence + job.span;
-                self.whole[id] = whole;
-                let written = if self.world.streaming {
-                    now + job.silence
-                } else {
-                    whole
-                };
-                self.answers.push(answer);
-                self.at(written, id, What::Writes(self.answers.len() - 1));
+                self.admitted(now, id, answer);
                 return;
             }
-            Reception::Refused(shown, wait, short) => {
-                for (count, short) in self.out.short_of.iter_mut().zip(short) {
-                    *count += usize::from(short);
+            Reception::Refused(shown, wait, why) => {
+                if let Why::Short(short) = why {
+                    for (count, short) in self.out.short_of.iter_mut().zip(short) {
+                        *count += usize::from(short);
+                    }
                 }
                 answer.status = 429;
                 answer.shown = shown;
-                answer.retry_after = Some(wait);
+                answer.retry_after = wait;
+                answer.why = Some(why);
             }
             Reception::Overloaded => answer.status = 529,
         }
@@ -286,32 +360,55 @@ impl<'a> Run<'a> {
         self.at(now + back, id, What::Heard(self.answers.len() - 1));
     }
 
-    fn heard(&mut self, now: Time, id: usize, answer: &Answer, client: &mut dyn Client) {
-        match answer.status {
-            429 => {
-                self.out.refused += 1;
-                self.out.marks.push(Mark {
-                    at: now,
-                    completed: false,
-                });
-            }
-            529 => self.out.overloaded += 1,
-            _ => {}
+    fn admitted(&mut self, now: Time, id: usize, answer: Answer) {
+        let job = self.jobs[id];
+        self.admissions.push((now, self.seat_of(id)));
+        let trace = &mut self.traces[id];
+        trace.admitted += 1;
+        if self.world.loses(self.seed, id, trace.admitted) {
+            let at = trace.sent + seconds(self.world.timeout);
+            self.at(at, id, What::TimesOut);
+            return;
         }
-        match client.head(now, id, answer) {
-            Verdict::Deliver => {}
-            Verdict::Again(at) => {
-                self.under_way -= 1;
-                if at <= now {
-                    self.returned.insert(id);
-                } else {
-                    self.at(at, id, What::Asks);
-                }
-            }
-            Verdict::GiveUp => {
-                self.under_way -= 1;
-                self.out.given_up += 1;
+        trace.whole = now + job.silence + job.span;
+        let written = if self.world.streaming {
+            now + job.silence
+        } else {
+            trace.whole
+        };
+        self.answers.push(answer);
+        self.at(written, id, What::Writes(self.answers.len() - 1));
+    }
+
+    fn writes(&mut self, now: Time, id: usize, place: usize) {
+        self.server.write(now, &mut self.answers[place]);
+        let back = self.one_way();
+        let whole = self.traces[id].whole.max(now);
+        self.at(now + back, id, What::Heard(place));
+        self.at(whole + back, id, What::Ends);
+    }
+
+    /// How even the shares of several clients are while all of them have work.
+    fn fairness(&self) -> Option<f64> {
+        if self.seats.len() < 2 {
+            return None;
+        }
+        let seats = 0..self.seats.len();
+        let begins = seats.clone().map(|seat| {
+            let own = (0..self.jobs.len()).filter(|&id| self.seat_of(id) == seat);
+            own.map(|id| self.jobs[id].at).min().unwrap_or(0)
+        });
+        let ends = seats.clone().map(|seat| {
+            let own = self.admissions.iter().filter(|(_, of)| *of == seat);
+            own.map(|(at, _)| *at).max().unwrap_or(0)
+        });
+        let (from, to) = (begins.max()?, ends.min()?);
+        let mut shares = vec![0.0; self.seats.len()];
+        for &(at, seat) in &self.admissions {
+            if (from..=to).contains(&at) {
+                shares[seat] += 1.0;
             }
         }
+        Some(jain(&shares))
     }
 }

@@ -21,6 +21,10 @@ pub struct Job {
     pub estimate_cached: u64,
     /// Which class of request it is.
     pub class: u8,
+    /// Whether it goes before all others.
+    pub urgent: bool,
+    /// Which client is to do it.
+    pub owner: usize,
     /// From admission to the first token, and between two tokens.
     pub silence: Time,
     /// Between the first token and the last.
@@ -41,6 +45,10 @@ pub struct Workload {
     pub jobs: usize,
     /// Over how many seconds they come in; 0 is a backlog.
     pub over: f64,
+    /// How many of all are urgent: they go before all others.
+    pub urgent: f64,
+    /// Over how many seconds the urgent ones come in.
+    pub urgent_over: f64,
     /// Classes, drawn evenly.
     pub classes: Vec<Sizes>,
     /// Whether the client is told the class.
@@ -82,6 +90,8 @@ impl Default for Workload {
         Self {
             jobs: 300,
             over: 0.0,
+            urgent: 0.0,
+            urgent_over: 0.0,
             classes: vec![Sizes {
                 input: 1_000.0,
                 output: 300.0,
@@ -121,6 +131,7 @@ impl Workload {
         let mut chance = fastrand::Rng::with_seed(seed ^ 0x5eed);
         let mut wanted: Vec<f64> = (0..self.jobs).map(|_| self.over * chance.f64()).collect();
         wanted.sort_by(f64::total_cmp);
+        let mut luck = fastrand::Rng::with_seed(seed ^ 0x06e7);
         (0..self.jobs)
             .map(|i| {
                 let class = chance.usize(0..self.classes.len());
@@ -135,8 +146,14 @@ impl Workload {
                 let output = (output.round() as u64).clamp(1, sizes.max_tokens);
                 let first = self.first_token * lognormal(&mut chance, 0.3);
                 let speed = self.speed * lognormal(&mut chance, 0.2);
+                let urgent = luck.f64() < self.urgent;
+                let at = if urgent {
+                    luck.f64() * self.urgent_over
+                } else {
+                    wanted[i]
+                };
                 Job {
-                    at: seconds(wanted[i]),
+                    at: seconds(at),
                     input: (whole - cached) as u64,
                     cached: cached as u64,
                     output,
@@ -148,6 +165,8 @@ impl Workload {
                         0
                     },
                     class: if self.classes_known { class as u8 } else { 0 },
+                    urgent,
+                    owner: 0,
                     silence: seconds(first),
                     span: seconds(output as f64 / speed),
                 }

@@ -141,6 +141,7 @@ fn the_combined_family_is_the_sums_and_the_earlier_reset() {
             limits: [1, input.0, output.0],
             remaining: [1, input.1, output.1],
             reset: [0, input.2, output.2],
+            ..Shown::default()
         };
         assert_eq!(shown.combined(), both, "line {line}");
         compared += 1;
@@ -175,10 +176,8 @@ fn a_head_in_one_piece_shows_the_output_that_it_took() {
         panic!("refused");
     };
     let mut answer = Answer {
-        status: 200,
         shown,
-        retry_after: None,
-        date: 0,
+        ..server.answer(200)
     };
     server.write(12 * SECOND, &mut answer);
     let shown = answer.shown.unwrap();
@@ -211,10 +210,9 @@ fn a_refusal_shows_what_the_captured_ones_do() {
             panic!("line {line}: {reception:?}");
         };
         let answer = Answer {
-            status: 429,
             shown,
-            retry_after: Some(wait),
-            date: server.date(),
+            retry_after: wait,
+            ..server.answer(429)
         };
         let mut fields = 0;
         answer.fields(|name, value| {

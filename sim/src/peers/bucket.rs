@@ -17,7 +17,7 @@ pub struct RequestBucket {
 impl RequestBucket {
     /// For the limit of `world`.
     pub fn new(world: &World) -> Self {
-        let capacity = (world.server.limits[0] * 0.8).max(1.0);
+        let capacity = (world.server.least_limits()[0] * 0.8).max(1.0);
         Self {
             rate: capacity / 60.0,
             capacity,

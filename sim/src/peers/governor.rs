@@ -9,7 +9,7 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use super::{Tries, patient};
+use super::{Tries, believed, patient};
 use crate::{Answer, Ask, Client, Job, Time, Verdict, World};
 
 type Limiter = RateLimiter<
@@ -25,6 +25,7 @@ type Limiter = RateLimiter<
 #[derive(Debug)]
 pub struct Governor {
     part: f64,
+    together: bool,
     clock: FakeRelativeClock,
     now: Time,
     limiters: [Limiter; 3],
@@ -40,7 +41,7 @@ impl Governor {
         let clock = FakeRelativeClock::default();
         let most = world
             .server
-            .limits
+            .least_limits()
             .map(|limit| ((limit * part) as u32).max(1));
         let limiters = most.map(|limit| {
             let quota = Quota::per_minute(NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN));
@@ -48,6 +49,7 @@ impl Governor {
         });
         Self {
             part,
+            together: world.server.together,
             clock,
             now: 0,
             limiters,
@@ -69,7 +71,7 @@ impl Client for Governor {
         if self.passed.len() <= id {
             self.passed.resize(id + 1, 0);
         }
-        let cost = [1, job.estimate - job.estimate_cached, job.max_tokens];
+        let cost = believed(self.together, job);
         while let stage @ 0..3 = usize::from(self.passed[id]) {
             // It refuses for ever what is above the burst.
             let cells = u32::try_from(cost[stage]).unwrap_or(u32::MAX);

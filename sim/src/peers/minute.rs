@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Tries, patient};
+use super::{Tries, believed, patient};
 use crate::{Answer, Ask, Client, Job, SECOND, Time, Verdict, World};
 
 /// Sums of the last sixty seconds, of requests, estimated input, and output
@@ -11,6 +11,7 @@ use crate::{Answer, Ask, Client, Job, SECOND, Time, Verdict, World};
 #[derive(Debug)]
 pub struct SlidingMinute {
     limits: [u64; 3],
+    together: bool,
     log: VecDeque<(Time, [u64; 3])>,
     sums: [u64; 3],
     tries: Tries,
@@ -20,7 +21,8 @@ impl SlidingMinute {
     /// For the limits of `world`.
     pub fn new(world: &World) -> Self {
         Self {
-            limits: world.server.limits.map(|limit| limit as u64),
+            limits: world.server.least_limits().map(|limit| limit as u64),
+            together: world.server.together,
             log: VecDeque::new(),
             sums: [0; 3],
             tries: Tries::default(),
@@ -44,12 +46,10 @@ impl Client for SlidingMinute {
             self.sums = minus(self.sums, cost);
         }
         // What is above the limit passes when nothing else does.
-        let [requests, input, output] = self.limits;
-        let cost = [
-            1.min(requests),
-            (job.estimate - job.estimate_cached).min(input),
-            job.max_tokens.min(output),
-        ];
+        let mut cost = believed(self.together, job);
+        for (cost, limit) in cost.iter_mut().zip(self.limits) {
+            *cost = limit.min(*cost);
+        }
         // As many of the oldest have to go as the new one needs.
         let mut sums = self.sums;
         let mut from = now;

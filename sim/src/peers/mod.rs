@@ -13,9 +13,22 @@ pub use self::{
     minute::SlidingMinute, sdk::Sdk, semaphore::Semaphore,
 };
 
-use crate::{Answer, Client, SECOND, Time, Verdict, World};
+use crate::{Answer, Client, Job, SECOND, Time, Verdict, World};
 
-/// All of them.
+/// All of them, of each as many as `world` has clients.
+pub fn teams(world: &World, seed: u64) -> Vec<Vec<Box<dyn Client>>> {
+    let mut teams: Vec<Vec<Box<dyn Client>>> = Vec::new();
+    for seed in world.seeds(seed) {
+        let all = peers(world, seed);
+        teams.resize_with(all.len(), Vec::new);
+        for (team, client) in teams.iter_mut().zip(all) {
+            team.push(client);
+        }
+    }
+    teams
+}
+
+/// One of each.
 pub fn peers(world: &World, seed: u64) -> Vec<Box<dyn Client>> {
     vec![
         Box::new(Backoff::new(seed)),
@@ -27,6 +40,17 @@ pub fn peers(world: &World, seed: u64) -> Vec<Box<dyn Client>> {
         Box::new(Governor::new(world, 1.0)),
         Box::new(Governor::new(world, 0.8)),
     ]
+}
+
+/// What they are told that a job takes of each limit: its estimated input, and
+/// `max_tokens` for its output.
+fn believed(together: bool, job: &Job) -> [u64; 3] {
+    let (input, output) = (job.estimate - job.estimate_cached, job.max_tokens);
+    if together {
+        [1, input + output, 0]
+    } else {
+        [1, input, output]
+    }
 }
 
 /// How often each job was refused so far.
