@@ -75,11 +75,15 @@ fn draw(world: &Compared, svg: &mut String) -> Result<(), Box<dyn std::error::Er
 }
 
 fn title(world: &Compared) -> String {
-    let [requests, input, output] = world.world.server.limits;
-    format!(
-        "{}: {} jobs at {requests:.0} requests, {input:.0} input, {output:.0} output a minute",
-        world.name, world.world.work.jobs,
-    )
+    let server = &world.world.server;
+    let [requests, input, output] = server.least_limits();
+    let limits = if server.together {
+        format!("{requests:.0} requests, {input:.0} tokens")
+    } else {
+        format!("{requests:.0} requests, {input:.0} input, {output:.0} output")
+    };
+    let jobs = world.world.work.jobs;
+    format!("{}: {jobs} jobs at {limits} a minute", world.name)
 }
 
 /// One part: its name and whether it is that of the completed, and its ranges.

@@ -1,12 +1,13 @@
 //! The runs, and what is told of each.
 
 use std::{
+    fmt,
     num::NonZero,
     sync::{Mutex, PoisonError},
     thread,
 };
 
-use sendwhen_sim::{Client, Ours, Outcome, World, bound, peers::peers, worlds};
+use sendwhen_sim::{Ours, Outcome, World, bound, peers, run_team, worlds};
 use serde::Serialize;
 
 /// What came of one world, over all seeds.
@@ -37,6 +38,8 @@ pub(crate) struct Run {
     pub(crate) refused: usize,
     /// 529s.
     pub(crate) overloaded: usize,
+    /// Answers that never came.
+    pub(crate) lost: usize,
     pub(crate) makespan_s: f64,
     /// The bound's makespan over this one.
     pub(crate) efficiency: f64,
@@ -45,6 +48,66 @@ pub(crate) struct Run {
     /// From when a job was wanted to when its last attempt was sent.
     pub(crate) wait_p50_s: f64,
     pub(crate) wait_p99_s: f64,
+    /// Of those that go before all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) urgent_p99_s: Option<f64>,
+    /// Jain's index of the shares of several clients while all had work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fairness: Option<f64>,
+    /// The most under way at once of those sent when the server could be known
+    /// to be down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) probes: Option<usize>,
+    /// Sent when it was known that all is spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_in_vain: Option<usize>,
+}
+
+/// What a world is judged by besides what all are.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Own {
+    UrgentP99(f64),
+    Fairness(f64),
+    Probes(usize),
+    InVain(usize),
+}
+
+impl Own {
+    /// What it is called in a table.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::UrgentP99(_) => "urgent p99",
+            Self::Fairness(_) => "fairness",
+            Self::Probes(_) => "probes",
+            Self::InVain(_) => "in vain",
+        }
+    }
+
+    /// The worse of two of a kind.
+    fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::UrgentP99(a), Self::UrgentP99(b)) => Self::UrgentP99(a.max(b)),
+            (Self::Fairness(a), Self::Fairness(b)) => Self::Fairness(a.min(b)),
+            (Self::Probes(a), Self::Probes(b)) => Self::Probes(a.max(b)),
+            (Self::InVain(a), Self::InVain(b)) => Self::InVain(a.max(b)),
+            (own, _) => own,
+        }
+    }
+}
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UrgentP99(seconds) => write!(f, "{seconds:.1} s"),
+            Self::Fairness(index) => write!(f, "{index:.3}"),
+            Self::Probes(count) | Self::InVain(count) => write!(f, "{count}"),
+        }
+    }
+}
+
+/// The worst of what these runs have of their own.
+pub(crate) fn own<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<Own> {
+    runs.filter_map(Run::own).reduce(Own::worse)
 }
 
 impl Run {
@@ -56,15 +119,29 @@ impl Run {
             output: format!("{:?}", world.server.output),
             jobs: world.work.jobs,
             completed: outcome.completed,
-            given_up: outcome.given_up,
+            // Beyond what nobody could have done.
+            given_up: outcome.given_up.saturating_sub(bound.given_up),
             refused: outcome.refused,
             overloaded: outcome.overloaded,
+            lost: outcome.lost,
             makespan_s: outcome.makespan as f64 / 1e9,
-            efficiency: bound.makespan as f64 / outcome.makespan.max(1) as f64,
+            efficiency: outcome.efficiency(bound),
             refusals: outcome.refusals(),
             wait_p50_s: outcome.wait(0.5),
             wait_p99_s: outcome.wait(0.99),
+            urgent_p99_s: outcome.urgent_wait(0.99),
+            fairness: outcome.fairness,
+            probes: outcome.probes,
+            sent_in_vain: outcome.sent_in_vain,
         }
+    }
+
+    fn own(&self) -> Option<Own> {
+        let urgent = self.urgent_p99_s.map(Own::UrgentP99);
+        let fairness = self.fairness.map(Own::Fairness);
+        let probes = self.probes.map(Own::Probes);
+        let in_vain = self.sent_in_vain.map(Own::InVain);
+        urgent.or(fairness).or(probes).or(in_vain)
     }
 }
 
@@ -122,14 +199,14 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
     let world = worlds(seed).into_iter().find(|world| world.name == name)?;
     let bound = bound(&world, seed);
-    let mut clients: Vec<Box<dyn Client>> = vec![Box::new(Ours::new(&world, seed))];
+    let mut everyone = vec![Ours::team(&world, seed)];
     if field == Field::Everyone {
-        clients.extend(peers(&world, seed));
+        everyone.extend(peers::teams(&world, seed));
     }
     let mut runs = Vec::new();
     let mut outcomes = Vec::new();
-    for client in &mut clients {
-        let outcome = sendwhen_sim::run(&world, seed, client.as_mut());
+    for team in &mut everyone {
+        let outcome = run_team(&world, seed, team);
         runs.push(Run::new(&world, seed, &bound, &outcome));
         if keep {
             outcomes.push(outcome);

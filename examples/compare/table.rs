@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::figures::{Compared, Run};
+use crate::figures::{Compared, Own, Run, own};
 
 /// Writes one table for each world, and one of all.
 pub(crate) fn write(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io::Result<()> {
@@ -10,26 +10,38 @@ pub(crate) fn write(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
         out,
         "Each figure is the worst of {seeds} seeds. Efficiency is what exact knowledge would\n\
          have taken over what was taken; in brackets where work was given up, for then it\n\
-         says nothing. Refusals are 429s for each completed job.\n"
+         says nothing. Refusals are 429s for each completed job. Some worlds have a column\n\
+         of their own: the p99 wait of urgent jobs; Jain's index of the shares of several\n\
+         clients; the most probes under way at once while the server is known to be down;\n\
+         what was sent in vain when it was known that all is spent.\n"
     )?;
     for world in worlds {
+        // What only some worlds have, in a column at the end.
+        let own_name = own(world.runs.iter()).map(Own::name);
+        let head = own_name.map_or_else(String::new, |name| format!(" {name:>10} |"));
+        let rule = own_name.map_or("", |_| "-----------:|");
         writeln!(
             out,
-            "| {:<24} | efficiency | refusals | given up |  p50 wait |  p99 wait |",
+            "| {:<24} | efficiency | refusals | given up |  p50 wait |  p99 wait |{head}",
             world.name
         )?;
         writeln!(
             out,
-            "|{:-<26}|-----------:|---------:|---------:|----------:|----------:|",
+            "|{:-<26}|-----------:|---------:|---------:|----------:|----------:|{rule}",
             ""
         )?;
         for client in clients(world) {
             let figures = Figures::new(world, client);
-            writeln!(
+            write!(
                 out,
                 "| {client:<24} | {:>10} | {:>8.3} | {:>8} | {:>7.1} s | {:>7.1} s |",
                 figures.efficiency, figures.refusals, figures.given_up, figures.p50, figures.p99,
             )?;
+            match (own_name, figures.own) {
+                (None, _) => writeln!(out)?,
+                (Some(_), None) => writeln!(out, " {:>10} |", "")?,
+                (Some(_), Some(own)) => writeln!(out, " {:>10} |", own.to_string())?,
+            }
         }
         writeln!(out)?;
     }
@@ -48,12 +60,12 @@ pub(crate) fn worst(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
     )?;
     writeln!(
         out,
-        "| {:<24} | efficiency |    mean |  seed | refusals |   mean | given up |",
+        "| {:<24} | efficiency |    mean |  seed | refusals |   mean | given up | of its own       |",
         "world"
     )?;
     writeln!(
         out,
-        "|{:-<26}|-----------:|--------:|------:|---------:|-------:|---------:|",
+        "|{:-<26}|-----------:|--------:|------:|---------:|-------:|---------:|------------------|",
         ""
     )?;
     for world in worlds {
@@ -62,9 +74,10 @@ pub(crate) fn worst(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
         let mean = |figure: fn(&Run) -> f64| runs().map(figure).sum::<f64>() / count;
         let least = runs().min_by(|a, b| a.efficiency.total_cmp(&b.efficiency));
         let Some(least) = least else { continue };
+        let own = own(runs());
         writeln!(
             out,
-            "| {:<24} | {:>8.1} % | {:>5.1} % | {:>5} | {:>8.3} | {:>6.3} | {:>8} |",
+            "| {:<24} | {:>8.1} % | {:>5.1} % | {:>5} | {:>8.3} | {:>6.3} | {:>8} | {:<16} |",
             world.name,
             least.efficiency * 100.0,
             mean(|run| run.efficiency) * 100.0,
@@ -72,6 +85,7 @@ pub(crate) fn worst(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
             runs().map(|run| run.refusals).fold(0.0, f64::max),
             mean(|run| run.refusals),
             runs().map(|run| run.given_up).sum::<usize>(),
+            own.map_or_else(String::new, |own| format!("{} {own}", own.name())),
         )?;
     }
     Ok(())
@@ -112,6 +126,7 @@ struct Figures {
     given_up: String,
     p50: f64,
     p99: f64,
+    own: Option<Own>,
 }
 
 impl Figures {
@@ -133,6 +148,7 @@ impl Figures {
             given_up,
             p50: most(|run| run.wait_p50_s),
             p99: most(|run| run.wait_p99_s),
+            own: own(runs()),
         }
     }
 }
