@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use sendwhen::{HttpDate, Rfc3339, UnixTime};
+use sendwhen::{GoDuration, HttpDate, Rfc3339, UnixTime};
 
 use crate::server::{Heads, Why};
 
@@ -214,47 +214,7 @@ fn openai(shown: &Shown, mut print: impl FnMut(&str, &dyn fmt::Display)) {
         let name = |member: &str| format!("x-ratelimit-{member}-{unit}");
         print(&name("limit"), &shown.limits[place]);
         print(&name("remaining"), &shown.remaining[place]);
-        let span = GoSpan(shown.whole_in_ms[place]);
-        print(&name("reset"), &span);
-    }
-}
-
-/// Milliseconds as Go prints a duration: `1m0s`, `7.66s`, `120ms`.
-struct GoSpan(u64);
-
-impl fmt::Display for GoSpan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0;
-        if (1..1_000).contains(&millis) {
-            return write!(f, "{millis}ms");
-        }
-        let (minutes, seconds) = (millis / 60_000, (millis % 60_000) as f64 / 1_000.0);
-        match (minutes / 60, minutes % 60) {
-            (0, 0) => {}
-            (0, minutes) => write!(f, "{minutes}m")?,
-            (hours, minutes) => write!(f, "{hours}h{minutes}m")?,
-        }
-        write!(f, "{seconds}s")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::GoSpan;
-
-    #[test]
-    fn spans_are_printed_as_go_does() {
-        for (millis, text) in [
-            (0, "0s"),
-            (1, "1ms"),
-            (999, "999ms"),
-            (1_000, "1s"),
-            (7_660, "7.66s"),
-            (60_000, "1m0s"),
-            (1_252_666, "20m52.666s"),
-            (3_600_000, "1h0m0s"),
-        ] {
-            assert_eq!(GoSpan(millis).to_string(), text);
-        }
+        let nanos = shown.whole_in_ms[place].saturating_mul(1_000_000);
+        print(&name("reset"), &GoDuration(nanos as i64));
     }
 }
