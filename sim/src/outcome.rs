@@ -91,15 +91,12 @@ fn quantile(times: &[Time], part: f64) -> Option<f64> {
 }
 
 /// Jain's index (R. Jain, D. Chiu, W. Hawe: A Quantitative Measure of Fairness,
-/// 1984): the squared sum over the sum of squares and the count.
+/// 1984): the squared sum over the sum of squares and the count, of shares that
+/// are not all zero.
 pub(crate) fn jain(shares: &[f64]) -> f64 {
     let sum: f64 = shares.iter().sum();
     let squares: f64 = shares.iter().map(|share| share * share).sum();
-    if squares > 0.0 {
-        sum * sum / (squares * shares.len() as f64)
-    } else {
-        1.0
-    }
+    sum * sum / (squares * shares.len() as f64)
 }
 
 #[cfg(test)]

@@ -388,7 +388,8 @@ impl<'a> Run<'a> {
         self.at(whole + back, id, What::Ends);
     }
 
-    /// How even the shares of several clients are while all of them have work.
+    /// How even the shares of several clients are while all of them have work,
+    /// if there is such a time.
     fn fairness(&self) -> Option<f64> {
         if self.seats.len() < 2 {
             return None;
@@ -409,6 +410,7 @@ impl<'a> Run<'a> {
                 shares[seat] += 1.0;
             }
         }
-        Some(jain(&shares))
+        let measured = shares.iter().sum::<f64>() > 0.0;
+        measured.then(|| jain(&shares))
     }
 }

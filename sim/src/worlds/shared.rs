@@ -49,13 +49,16 @@ fn others(d: &mut Draw, world: &mut World, share: f64, bursts: bool) {
     });
 }
 
-/// Two to thirty-two clients that know nothing of each other; in every other
-/// world they begin one after another.
+/// Two to thirty-two clients that know nothing of each other. Some of the
+/// smaller teams begin one after another, with work enough that the first does
+/// not do all of its own before the last begins.
 pub(super) fn fleet(d: &mut Draw) -> World {
     let mut world = d.any();
     world.clients = d.log(2.0, 33.0) as usize;
-    if d.chance.bool() {
-        world.joins = d.even(5.0, 90.0);
+    if world.clients <= 8 && d.chance.bool() {
+        world.joins = d.even(5.0, 60.0);
+        d.minutes *= 3.0;
+        world = d.fill(world);
     }
     world
 }
