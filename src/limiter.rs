@@ -625,7 +625,8 @@ impl Limiter {
         let mut entries = [Entry::default(); Dimension::COUNT];
         let places = entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
-            if dimension == Dimension::OutputTokens {
+            let amount = cost.get(dimension);
+            if dimension == Dimension::OutputTokens || (amount == 0 && ledger.is_idle()) {
                 continue;
             }
             let open = if ledger.is_late() && ledger.limit() > 0 {
@@ -634,7 +635,7 @@ impl Limiter {
                 0
             };
             let spread = wanted.spread(&self.forecast, dimension);
-            *entry = ledger.charge(now, cost.get(dimension), spread, open);
+            *entry = ledger.charge(now, amount, spread, open);
         }
         let open = self.flights.sum(now, Dimension::OutputTokens);
         let spread = wanted.spread(&self.forecast, Dimension::OutputTokens);

@@ -281,6 +281,11 @@ impl Ledger {
     pub(crate) const fn limit(&self) -> u64 {
         self.limit
     }
+    /// Whether nothing was ever charged, and no limit is known.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.charged == 0 && self.bucket.is_none()
+    }
+
     /// Whether what is charged for others in flight matters to it.
     pub(crate) const fn is_late(&self) -> bool {
         matches!(self.counting, Counting::AsProduced)
