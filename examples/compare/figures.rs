@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use sendwhen_sim::{Ours, Outcome, World, bound, peers, run_team, worlds};
+use sendwhen_sim::{Ours, Outcome, World, bound, bound_without_debt, peers, run_team, worlds};
 use serde::Serialize;
 
 /// What came of one world, over all seeds.
@@ -41,6 +41,8 @@ pub(crate) struct Run {
     /// Answers that never came.
     pub(crate) lost: usize,
     pub(crate) makespan_s: f64,
+    /// The makespan of the bound that owes nothing over this one.
+    pub(crate) without_debt: f64,
     /// The bound's makespan over this one.
     pub(crate) efficiency: f64,
     /// 429s for each completed job.
@@ -111,7 +113,7 @@ pub(crate) fn own<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<Own> {
 }
 
 impl Run {
-    fn new(world: &World, seed: u64, bound: &Outcome, outcome: &Outcome) -> Self {
+    fn new(world: &World, seed: u64, [bound, frugal]: [&Outcome; 2], outcome: &Outcome) -> Self {
         Self {
             world: world.name.clone(),
             seed,
@@ -125,6 +127,7 @@ impl Run {
             overloaded: outcome.overloaded,
             lost: outcome.lost,
             makespan_s: outcome.makespan as f64 / 1e9,
+            without_debt: outcome.efficiency(frugal),
             efficiency: outcome.efficiency(bound),
             refusals: outcome.refusals(),
             wait_p50_s: outcome.wait(0.5),
@@ -199,6 +202,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
     let world = worlds(seed).into_iter().find(|world| world.name == name)?;
     let bound = bound(&world, seed);
+    let frugal = bound_without_debt(&world, seed);
     let mut everyone = vec![Ours::team(&world, seed)];
     if field == Field::Everyone {
         everyone.extend(peers::teams(&world, seed));
@@ -207,12 +211,12 @@ fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
     let mut outcomes = Vec::new();
     for team in &mut everyone {
         let outcome = run_team(&world, seed, team);
-        runs.push(Run::new(&world, seed, &bound, &outcome));
+        runs.push(Run::new(&world, seed, [&bound, &frugal], &outcome));
         if keep {
             outcomes.push(outcome);
         }
     }
-    runs.insert(0, Run::new(&world, seed, &bound, &bound));
+    runs.insert(0, Run::new(&world, seed, [&bound, &frugal], &bound));
     outcomes.insert(0, bound);
     Some(Compared {
         name: String::from(name),

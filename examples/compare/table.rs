@@ -56,16 +56,17 @@ pub(crate) fn write(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
 pub(crate) fn worst(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io::Result<()> {
     writeln!(
         out,
-        "Worst and mean of {seeds} seeds; refusals are 429s for each completed job.\n"
+        "Worst and mean of {seeds} seeds; refusals are 429s for each completed job. Without\n\
+         debt is the worst efficiency against exact knowledge that owes nothing at the end.\n"
     )?;
     writeln!(
         out,
-        "| {:<24} | efficiency |    mean |  seed | refusals |   mean | given up | of its own       |",
+        "| {:<24} | efficiency |    mean |  seed | without debt | refusals |   mean | given up | of its own       |",
         "world"
     )?;
     writeln!(
         out,
-        "|{:-<26}|-----------:|--------:|------:|---------:|-------:|---------:|------------------|",
+        "|{:-<26}|-----------:|--------:|------:|-------------:|---------:|-------:|---------:|------------------|",
         ""
     )?;
     for world in worlds {
@@ -77,11 +78,15 @@ pub(crate) fn worst(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
         let own = own(runs());
         writeln!(
             out,
-            "| {:<24} | {:>8.1} % | {:>5.1} % | {:>5} | {:>8.3} | {:>6.3} | {:>8} | {:<16} |",
+            "| {:<24} | {:>8.1} % | {:>5.1} % | {:>5} | {:>10.1} % | {:>8.3} | {:>6.3} | {:>8} | {:<16} |",
             world.name,
             least.efficiency * 100.0,
             mean(|run| run.efficiency) * 100.0,
             least.seed,
+            runs()
+                .map(|run| run.without_debt)
+                .fold(f64::INFINITY, f64::min)
+                * 100.0,
             runs().map(|run| run.refusals).fold(0.0, f64::max),
             mean(|run| run.refusals),
             runs().map(|run| run.given_up).sum::<usize>(),
