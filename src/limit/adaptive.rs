@@ -1,9 +1,8 @@
 //! The adaptive in-flight cap: how many at once, learnt from refusals.
 //!
 //! Choose it where a server caps what is under way and does not say at how
-//! many. It takes 768 bytes. It finds the cap from below and goes on probing: at
-//! equilibrium one request in about as many as the cap allows, times half of it,
-//! is refused.
+//! many. It takes 768 bytes. It goes on probing: at a cap of `n` it is refused once
+//! in about a tenth of `n * n` requests, and uses 95 % of what there is.
 //!
 //! Additive increase, multiplicative decrease (Chiu and Jain, "Analysis of the
 //! increase and decrease algorithms for congestion avoidance", 1989): one more

@@ -1,7 +1,7 @@
 //! The token bucket, as the generic cell rate algorithm.
 //!
 //! Choose it where a server refills continuously, as the Claude API does. It
-//! takes 208 bytes, and errs by nothing: what it lets pass in any span `w` is at
+//! takes 224 bytes, and errs by nothing: what it lets pass in any span `w` is at
 //! most `burst + rate * w`, in exact integers. That is nearly twice the rate in
 //! the first minute after a rest; where a server counts every minute for itself,
 //! choose [`strict`](TokenBucket::strict).
@@ -90,15 +90,19 @@ pub struct TokenBucket {
     earlier: Option<Earlier>,
 }
 
-/// What the charges from before a change of rate and burst are converted by.
+/// What the charges from before a change of rate and burst are converted by: how
+/// it was before the change, and right after it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Earlier {
     rate: Rate,
-    burst: u64,
+    last: Instant,
     returned: u128,
     raised: u128,
-    changed: Instant,
     era: u32,
+    /// The theoretical arrival time right after it, in units of the new rate.
+    tat: u128,
+    /// What all charges could still give back, in tokens.
+    since_full: u64,
 }
 
 /// What [`TokenBucket`] remembers of one charge, so that it can be given back.
@@ -321,15 +325,17 @@ impl TokenBucket {
         let charge = if at == now {
             self.charge(now, amount)
         } else {
-            // It is full at that instant at the earliest: no refill is lost.
+            // Not found full, though it may be by then: that is in `last`.
             self.enter(at, amount)
         };
         Ok(Reservation { at, charge, before })
     }
 
     /// Gives a reservation back that was not used, whenever and in whatever
-    /// order: as [`refund`](Self::refund) of all of it, and without a trace
-    /// where nothing was charged or given back since.
+    /// order: as [`refund`](Self::refund) of all of it, charged at the instant
+    /// that was promised, and without a trace where nothing was charged or given
+    /// back since. Else what the promise was rounded up by, less than a
+    /// nanosecond's refill, may be lost.
     pub fn cancel(&mut self, mut reservation: Reservation) {
         let charge = &mut reservation.charge;
         let untouched = charge.serial == self.serial
@@ -443,32 +449,25 @@ impl TokenBucket {
         charge.returned = charge.returned.wrapping_add(given);
     }
 
-    /// Makes of a charge from before the last change of rate and burst one that
-    /// was made right after it, and tells how much of it the bucket was still
-    /// owed at the change, in units: no more of it can be given back.
+    /// Makes of a charge from before the last change of rate and burst the last
+    /// one that was made before it, and tells how much of it the bucket was
+    /// still owed by then, in units: no more of it can be given back.
     fn convert_charge(&self, charge: &mut Charge) -> u128 {
         let Some(earlier) = self.earlier.filter(|earlier| earlier.era == charge.era) else {
             return u128::MAX;
         };
         let given_back = earlier.returned.wrapping_sub(charge.returned);
-        let raised = earlier.raised.wrapping_sub(charge.raised);
         let still_owed = charge
             .tat
-            .saturating_sub(ticks(earlier.rate, earlier.changed))
+            .saturating_sub(ticks(earlier.rate, earlier.last))
             .saturating_sub(given_back.min(tokens(earlier.rate, charge.older)))
-            .saturating_sub(raised);
-        let most = convert(still_owed, earlier.rate, self.rate, Round::Down);
-        // How far it was from full under the new burst.
-        let owed = most
-            .saturating_add(tokens(self.rate, self.burst))
-            .saturating_sub(tokens(self.rate, earlier.burst));
-        charge.tat = ticks(self.rate, earlier.changed).saturating_add(owed);
+            .saturating_sub(earlier.raised.wrapping_sub(charge.raised));
+        charge.tat = earlier.tat;
+        charge.older = earlier.since_full.saturating_sub(charge.amount);
         charge.returned = 0;
         charge.raised = 0;
         charge.era = charge.era.wrapping_add(1);
-        // Never the newest: the change came after it.
-        charge.serial = self.serial.wrapping_add(1);
-        most
+        convert(still_owed, earlier.rate, self.rate, Round::Down)
     }
 
     /// What it holds at `now`, rounded down; 0 where it is in debt.
@@ -509,7 +508,9 @@ impl TokenBucket {
             .saturating_add(changed.depth)
             .saturating_sub(tokens(rate, self.burst));
         changed.tat = ticks(rate, now).saturating_add(missing);
-        changed.last = self.last.max(now);
+        // What was reserved ahead is a debt from here on.
+        changed.last = now;
+        // None from before it is the newest any more.
         changed.serial = self.serial.wrapping_add(1);
         changed.era = self.era.wrapping_add(1);
         if owed == 0 || missing == 0 {
@@ -520,11 +521,12 @@ impl TokenBucket {
         }
         changed.earlier = Some(Earlier {
             rate: self.rate,
-            burst: self.burst,
+            last: self.last.max(now),
             returned: self.returned,
             raised: self.raised,
-            changed: now,
             era: self.era,
+            tat: changed.tat,
+            since_full: self.since_full,
         });
         *self = changed;
         Ok(())
