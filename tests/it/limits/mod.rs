@@ -5,7 +5,11 @@
 #[path = "../../../fuzz/src/limits_ops.rs"]
 pub(crate) mod limits_ops;
 
+mod corners;
+mod model;
+mod peers;
 mod props;
+mod tables;
 
 use proptest::test_runner::Config;
 
