@@ -73,7 +73,7 @@
 //! | layer | what | for whom |
 //! |---|---|---|
 //! | 0 | the vocabulary: [`Instant`], [`Rate`], [`Cost`], [`Request`], [`ServerHints`], [`Event`], [`Decision`] | everyone |
-//! | 1 | the parts: [`TokenBucket`], [`InFlight`], [`Pause`], [`Backoff`], [`Budget`], [`Breaker`], [`HeaderParser`], [`classify`] | who needs one algorithm |
+//! | 1 | the parts: each [`Limit`] as [`TokenBucket`], [`Backoff`], [`Budget`], [`Breaker`], [`HeaderParser`], [`classify`] | who needs one algorithm |
 //! | 2 | [`Limiter`] and [`Call`] | who has requests to send |
 //! | 3 | `Scheduler`, with the feature `alloc` | who has many, over several pools |
 //!

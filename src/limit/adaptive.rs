@@ -62,6 +62,8 @@ pub enum Outcome {
 /// assert_eq!(cap.cap(), 19);
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/adaptive.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AdaptiveInFlight {
     cap: u32,

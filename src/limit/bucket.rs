@@ -65,6 +65,8 @@ use crate::{
 /// assert_eq!(bucket.try_acquire(now, 3).err(), Some(Refusal::Never));
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/bucket.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenBucket {
     rate: Rate,
@@ -187,6 +189,8 @@ impl TokenBucket {
     ///
     /// The larger the burst, the slower it refills: with half of the limit as
     /// burst, half of the limit is the steady rate.
+    ///
+    /// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/strict.svg)
     ///
     /// ```
     /// use core::time::Duration;

@@ -49,6 +49,8 @@ use crate::{
 /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(76))));
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/counter.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SlidingCounter {
     limit: u64,

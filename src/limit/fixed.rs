@@ -38,6 +38,8 @@ use crate::{
 /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(119))));
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/fixed.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FixedWindow {
     limit: u64,

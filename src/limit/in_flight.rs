@@ -36,6 +36,8 @@ use crate::{
 /// # drop(second);
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/in-flight.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct InFlight {
     cap: u32,

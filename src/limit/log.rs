@@ -45,6 +45,8 @@ use crate::{
 /// assert_eq!(full, Err(Refusal::Until(Instant::from_secs(70))));
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/log.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SlidingLog<S> {
     limit: u64,

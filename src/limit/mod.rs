@@ -4,26 +4,8 @@
 //! here knows a request or a server, and of dimensions only that a cost has one
 //! amount of each.
 //!
-//! | what | choose it where | memory | what passes in any span `w` |
-//! |---|---|---|---|
-//! | [`TokenBucket`] | a server refills continuously | 224 B | at most `burst + rate * w` |
-//! | [`TokenBucket::strict`] | every minute counts, wherever it begins | 224 B | at most the limit in a window |
-//! | [`Spacing`] | requests shall come one by one, evenly | 48 B | one, then one an interval |
-//! | [`SlidingLog`] | every window counts and all of the limit is wanted | 16 B an entry | at most the limit in a window, exactly |
-//! | [`SlidingCounter`] | as the log, in constant space | 64 B | at most `limit + limit * w / window` |
-//! | [`FixedWindow`] | a server counts by the minute on the clock | 48 B | at most the limit in each of its windows, twice that across an edge |
-//! | [`Quota`] | hours, days, months; a share already spent | 64 B | at most the limit until the reset |
-//! | [`InFlight`] | a server caps what is under way | 752 B | by number, not by time |
-//! | [`AdaptiveInFlight`] | it does, and does not say at how many | 768 B | by number, not by time |
-//! | [`Pause`], [`SpreadPause`] | a server said when to come again | 8 B, 24 B | nothing, until then |
-//! | [`StepRamp`], [`SmoothRamp`] | a server refuses steep rises | 80 B, 96 B | what was used before, and a step more |
-//!
-//! Several are one by [`Limit`]: a tuple of limits is a limit.
-//!
-//! What each of them lets pass in two minutes of which the middle is quiet, and
-//! what was asked for (`cargo run --example shapes` draws it):
-//!
-//! ![Admissions over two minutes](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/all.svg)
+//! Which to choose, and what each lets pass, is at [`Limit`]; when, at what
+//! price and how exactly, at the top of each file.
 
 mod adaptive;
 mod bucket;
@@ -133,6 +115,27 @@ impl Blocked {
 /// assert_eq!(limits.0.available(now), 29_000);
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// # Which to choose
+///
+/// | what | choose it where | memory | what passes in any span `w` |
+/// |---|---|---|---|
+/// | [`TokenBucket`] | a server refills continuously | 224 B | at most `burst + rate * w` |
+/// | [`TokenBucket::strict`] | every minute counts, wherever it begins | 224 B | at most the limit in a window |
+/// | [`Spacing`] | requests shall come one by one, evenly | 48 B | one, then one an interval |
+/// | [`SlidingLog`] | every window counts and all of the limit is wanted | 16 B an entry | at most the limit in a window, exactly |
+/// | [`SlidingCounter`] | as the log, in constant space | 64 B | at most `limit + limit * w / window` |
+/// | [`FixedWindow`] | a server counts by the minute on the clock | 48 B | at most the limit in each of its windows, twice that across an edge |
+/// | [`Quota`] | hours, days, months; a share already spent | 64 B | at most the limit until the reset |
+/// | [`InFlight`] | a server caps what is under way | 752 B | by number, not by time |
+/// | [`AdaptiveInFlight`] | it does, and does not say at how many | 768 B | by number, not by time |
+/// | [`Pause`], [`SpreadPause`] | a server said when to come again | 8 B, 24 B | nothing, until then |
+/// | [`StepRamp`], [`SmoothRamp`] | a server refuses steep rises | 80 B, 96 B | what was used before, and a step more |
+///
+/// In these two minutes there is always somebody who asks, but in the grey time
+/// (`cargo run --example shapes` draws it):
+///
+/// ![what each lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/all.svg)
 ///
 /// # For who implements it
 ///

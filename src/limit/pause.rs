@@ -100,6 +100,8 @@ impl Limit for Pause {
 /// let apart = |pair: &[Instant]| pair[1].saturating_duration_since(pair[0]);
 /// assert!(back.windows(2).all(|pair| apart(pair) > Duration::from_millis(333)));
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/pause.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SpreadPause {
     end: Pause,

@@ -59,6 +59,8 @@ use crate::{
 /// assert_eq!(paced.peek(now, 1), Err(Refusal::Until(on_the_line)));
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/quota.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Quota {
     limit: u64,

@@ -43,6 +43,8 @@ const STEPS: u64 = 64;
 /// assert_eq!([minute(0), minute(1), minute(2)], [10 + 89, 150, 209]);
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/smooth-ramp.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SmoothRamp {
     /// Per period.

@@ -34,6 +34,8 @@ use crate::{
 /// assert_eq!(at, [Some(333_333_334), Some(666_666_667), None]);
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/spacing.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Spacing {
     rate: Rate,

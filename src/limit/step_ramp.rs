@@ -46,6 +46,8 @@ use crate::{
 /// assert_eq!(ramp.allowed(minute(3)), 50_000);
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
+///
+/// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/step-ramp.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StepRamp {
     least: u64,
