@@ -355,6 +355,16 @@ impl TokenBucket {
 
     /// Takes `amount` at `now` whether the bucket holds it or not. What it does
     /// not hold is a debt that the refill pays off first.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Refusal, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(10)?, 20)?;
+    /// let _more_than_thought = bucket.charge(Instant::ZERO, 50);
+    /// assert_eq!(bucket.debt(Instant::ZERO), 30);
+    /// assert_eq!(bucket.peek(Instant::ZERO, 1), Err(Refusal::Until(Instant::from_millis(3_100))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[inline]
     pub fn charge(&mut self, now: Instant, amount: u64) -> Charge {
         if self.is_full(now) {

@@ -92,6 +92,17 @@ impl SlidingCounter {
     }
 
     /// The same, empty, with a window that begins at `edge`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SlidingCounter};
+    ///
+    /// let counter = SlidingCounter::new(60, Duration::from_secs(60))?;
+    /// let mut counter = counter.aligned_to(Instant::from_secs(30));
+    /// let _all = counter.charge(Instant::from_secs(20), 60);
+    /// assert_eq!(counter.used(Instant::from_secs(60)), 30);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn aligned_to(mut self, edge: Instant) -> Self {
         self.windows = self.windows.aligned_to(edge);

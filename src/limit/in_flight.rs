@@ -104,6 +104,20 @@ impl InFlight {
     /// Changes the cap. Who is under way stays so; where that is more than the
     /// new cap, nothing passes until it is less.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{InFlight, Instant};
+    ///
+    /// let mut cap = InFlight::new(2, Duration::from_secs(600))?;
+    /// let [first, second] = [(); 2].map(|()| cap.try_acquire(Instant::ZERO).unwrap());
+    /// cap.set(1)?;
+    /// cap.release(Instant::ZERO, first);
+    /// assert!(cap.peek(Instant::ZERO).is_err());
+    /// cap.release(Instant::ZERO, second);
+    /// assert!(cap.peek(Instant::ZERO).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where `cap` is 0; then nothing changes.
     pub const fn set(&mut self, cap: u32) -> Result<(), ConfigError> {

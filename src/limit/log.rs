@@ -175,6 +175,17 @@ impl<S: AsRef<[LogEntry]> + AsMut<[LogEntry]>> SlidingLog<S> {
     /// Gives `amount` of a charge back, or all of it where that is less: it is
     /// as if it had not been charged. Nothing, once it has expired, or where a
     /// charge without room for it was added to it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, LogEntry, SlidingLog};
+    ///
+    /// let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 8])?;
+    /// let mut charge = log.charge(Instant::ZERO, 9);
+    /// log.refund(&mut charge, 4);
+    /// assert_eq!(log.used(Instant::from_secs(1)), 5);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn refund(&mut self, charge: &mut LogCharge, amount: u64) {
         let amount = amount.min(charge.amount);
         charge.amount = charge.amount.saturating_sub(amount);

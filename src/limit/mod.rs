@@ -60,6 +60,16 @@ pub enum Refusal {
 }
 
 /// Which of several limits binds, and until when.
+///
+/// ```
+/// use sendwhen::{Instant, Limit, Rate, TokenBucket};
+///
+/// let fifty = TokenBucket::new(Rate::per_minute(50)?, 50)?;
+/// let ten = TokenBucket::new(Rate::per_minute(10)?, 10)?;
+/// let blocked = (fifty, ten).peek(Instant::ZERO, (50, 11)).unwrap_err();
+/// assert_eq!(blocked.to_string(), "limit 1: more than the limit ever lets through at once");
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("limit {by}: {refusal}")]
 #[non_exhaustive]

@@ -243,6 +243,16 @@ impl Quota {
 
     /// The share that is spent in the window of `now`, in millionths, rounded
     /// up; more than a million where it is more than the limit. Saturating.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// let _debt = day.charge(Instant::ZERO, 2_140);
+    /// assert_eq!(day.utilisation(Instant::ZERO), 1_070_000);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn utilisation(&self, now: Instant) -> u64 {
         let millionths = u128::from(self.spent(now)).saturating_mul(1_000_000);
         let share = millionths.div_ceil(u128::from(self.limit.max(1)));

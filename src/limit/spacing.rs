@@ -143,6 +143,17 @@ impl Spacing {
 
     /// Gives a turn back that was not used: as [`refund`](Self::refund) of all
     /// of it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// let turns = [(); 2].map(|()| spacing.reserve(Instant::ZERO, 1, Duration::MAX).unwrap());
+    /// spacing.cancel(turns[1]);
+    /// assert!(spacing.peek(Instant::from_secs(1), 1).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn cancel(&mut self, mut turn: Turn) {
         self.refund(&mut turn.charge, u64::MAX);
     }

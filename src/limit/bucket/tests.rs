@@ -216,7 +216,7 @@ fn naive_level(rate: Rate, burst: u64, charges: &[(u64, u64)], now: u64) -> i128
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig {
-        cases: default.cases.max(2_000),
+        cases: default.cases.max(10_000),
         ..default
     }
 }

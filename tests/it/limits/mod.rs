@@ -7,6 +7,7 @@ pub(crate) mod limits_ops;
 
 mod corners;
 mod model;
+mod more;
 mod peers;
 mod props;
 mod tables;
