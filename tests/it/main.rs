@@ -18,6 +18,7 @@
 mod explain;
 mod headers;
 mod limits;
+mod plan;
 mod pools;
 mod props;
 mod retry;
