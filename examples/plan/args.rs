@@ -99,7 +99,7 @@ impl Args {
         }
         let batch = Batch {
             requests: self.requests.get(),
-            input,
+            input: input as f64,
             cached: self.cached,
             output: output as f64,
         };

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub(crate) struct Batch {
     pub(crate) requests: u64,
     /// Input tokens of a request in the mean, those from the cache included.
-    pub(crate) input: u64,
+    pub(crate) input: f64,
     /// Which part of them is read from the cache, and so not counted: 0 to 1.
     pub(crate) cached: f64,
     /// Output tokens of an answer in the mean.
@@ -149,14 +149,12 @@ pub(crate) const LANE_SECONDS: f64 = 24.0 * 3_600.0;
 impl Batch {
     /// Input of a request that counts against the limit.
     pub(crate) fn counted_input(&self) -> f64 {
-        let input = self.input as f64;
-        input - input * self.cached
+        self.input - self.input * self.cached
     }
 
     /// In input tokens.
     fn price(&self) -> f64 {
-        let input = self.input as f64;
-        let cached = input * self.cached * CACHED_PRICE;
+        let cached = self.input * self.cached * CACHED_PRICE;
         let each = self.counted_input() + cached + self.output * OUTPUT_PRICE;
         self.requests as f64 * each
     }

@@ -51,7 +51,7 @@ impl Report {
         let (batch, estimate) = (&self.batch, &self.estimate);
         writeln!(
             out,
-            "{} requests of {} input tokens ({:.0} % from the cache) and {:.0} of output",
+            "{} requests of {:.0} input tokens ({:.0} % from the cache) and {:.0} of output",
             batch.requests,
             batch.input,
             batch.cached * 100.0,

@@ -16,6 +16,8 @@ const MOST: u64 = 20_000;
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Checked {
     pub(crate) requests: u64,
+    /// Of the sizes that were drawn, whose means are not quite those that were
+    /// asked for.
     pub(crate) closed_form_s: f64,
     /// By a client that sees the server's meters and every true cost.
     pub(crate) exact_knowledge_s: f64,
@@ -34,10 +36,18 @@ pub(crate) fn check(asked: &Asked, seed: u64) -> Checked {
     };
     let world = world(asked, &batch);
     let ours = run(&world, seed, &mut Ours::new(&world, seed));
+    let jobs = world.jobs(seed);
+    let count = jobs.len().max(1) as f64;
+    let drawn = Batch {
+        input: jobs.iter().map(|job| job.input as f64).sum::<f64>() / count,
+        cached: 0.0,
+        output: jobs.iter().map(|job| job.output as f64).sum::<f64>() / count,
+        ..batch
+    };
     let seconds = |time: u64| time as f64 / 1e9;
     Checked {
         requests: batch.requests,
-        closed_form_s: estimate(&batch, &asked.limits, &asked.speed).total_s,
+        closed_form_s: estimate(&drawn, &asked.limits, &asked.speed).total_s,
         exact_knowledge_s: seconds(bound(&world, seed).makespan),
         simulated_s: seconds(ours.makespan),
         refused: ours.refused,
@@ -56,7 +66,7 @@ fn world(asked: &Asked, batch: &Batch) -> World {
         work: Workload {
             jobs: usize::try_from(batch.requests).unwrap_or(usize::MAX),
             classes: vec![Sizes {
-                input: batch.input as f64,
+                input: batch.input,
                 output: batch.output,
                 max_tokens: asked.max_tokens,
                 spread: asked.spread,

@@ -16,10 +16,10 @@ const SPEED: Speed = Speed {
     tokens_per_second: 100.0,
 };
 
-fn batch(requests: u64, input: u64, cached: f64, output: f64) -> Batch {
+fn batch(requests: u64, input: u32, cached: f64, output: f64) -> Batch {
     Batch {
         requests,
-        input,
+        input: f64::from(input),
         cached,
         output,
     }
@@ -35,7 +35,7 @@ fn close(a: f64, b: f64) -> bool {
 
 /// Requests, input, cached, output; seconds until the last is sent, until its
 /// answer is whole, and what binds.
-type Row = (u64, u64, f64, f64, f64, f64, Option<Limit>);
+type Row = (u64, u32, f64, f64, f64, f64, Option<Limit>);
 
 #[test]
 fn a_batch_takes_what_the_largest_need_is_and_the_last_answer() {
