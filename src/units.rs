@@ -88,17 +88,23 @@ impl Cost {
 
     /// The same with `amount` of `dimension`.
     #[must_use]
-    #[expect(clippy::indexing_slicing, reason = "an index is below COUNT")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an index is below COUNT, and the compiler is told so"
+    )]
     pub const fn with(mut self, dimension: Dimension, amount: u64) -> Self {
-        self.0[dimension.index()] = amount;
+        self.0[dimension.index() % Dimension::COUNT] = amount;
         self
     }
 
     /// How much of `dimension`.
-    #[expect(clippy::indexing_slicing, reason = "an index is below COUNT")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an index is below COUNT, and the compiler is told so"
+    )]
     #[inline]
     pub const fn get(&self, dimension: Dimension) -> u64 {
-        self.0[dimension.index()]
+        self.0[dimension.index() % Dimension::COUNT]
     }
 
     /// The sum, dimension by dimension; saturating.
@@ -209,10 +215,14 @@ impl Rate {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::arithmetic_side_effects,
-        reason = "two u64 multiplied fit a u128; the period is never 0; the bound is tested"
+        reason = "two u64 multiplied fit a u128; the bound is tested"
     )]
     pub const fn in_span(self, span: Duration) -> u64 {
-        let wide = self.count as u128 * nanos(span) as u128 / self.period as u128;
+        let wide = self.count as u128 * nanos(span) as u128;
+        // The period is never 0; so written, no panic is left in for it.
+        let Some(wide) = wide.checked_div(self.period as u128) else {
+            return u64::MAX;
+        };
         if wide > u64::MAX as u128 {
             u64::MAX
         } else {

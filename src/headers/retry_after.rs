@@ -171,7 +171,8 @@ impl Waits {
         };
         let wait = merge(self.span, until, Ord::max, problems);
         if let (Some(wait), Some(precise)) = (wait, self.precise) {
-            if wait.abs_diff(precise) > Duration::from_secs(1) {
+            // In nanoseconds, because `Duration::abs_diff` has a panic in it.
+            if wait.as_nanos().abs_diff(precise.as_nanos()) > 1_000_000_000 {
                 problems.set(Problems::WAITS_DISAGREE);
             }
         }

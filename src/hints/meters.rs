@@ -365,11 +365,9 @@ impl Meters {
             })
             .map_or(0, |before| before.saturating_add(1));
         let len = self.len();
-        if let Some(tail) = self.slots.get_mut(place..=len) {
-            tail.copy_within(..len.saturating_sub(place), 1);
-            if let Some(first) = tail.first_mut() {
-                *first = slot;
-            }
+        let room = len.saturating_add(1).min(Self::CAPACITY);
+        if let Some(tail) = self.slots.get_mut(place..room) {
+            enter(tail, slot);
             self.len = self.len.saturating_add(1);
         }
     }
@@ -390,10 +388,7 @@ impl Meters {
         let Some(tail) = place.and_then(|place| self.slots.get_mut(place..)) else {
             return;
         };
-        tail.rotate_left(1);
-        let gone = tail
-            .last_mut()
-            .map(|last| core::mem::replace(last, Slot::EMPTY));
+        let gone = leave(tail, Slot::EMPTY);
         self.len = self.len.saturating_sub(1);
         if let Some(gone) = gone {
             self.forget_label(gone.label);
@@ -426,9 +421,7 @@ impl Meters {
         if used == Self::LABELS {
             return None;
         }
-        let tail = held.get_mut(place..)?;
-        tail.rotate_right(1);
-        *tail.first_mut()? = label;
+        enter(held.get_mut(place..)?, label);
         for slot in &mut self.slots {
             if slot.label >= number {
                 slot.label = slot.label.saturating_add(1);
@@ -444,10 +437,7 @@ impl Meters {
         }
         let place = usize::from(number).saturating_sub(1);
         if let Some(tail) = self.labels.get_mut(place..) {
-            tail.rotate_left(1);
-            if let Some(last) = tail.last_mut() {
-                *last = Label::NONE;
-            }
+            let _gone = leave(tail, Label::NONE);
         }
         for slot in &mut self.slots {
             if slot.label > number {
@@ -455,6 +445,22 @@ impl Meters {
             }
         }
     }
+}
+
+/// Puts `new` first and moves the others on; the last goes. As `rotate_right`,
+/// but that this has no panic for the compiler to leave in.
+fn enter<T>(list: &mut [T], mut new: T) {
+    for place in list {
+        core::mem::swap(place, &mut new);
+    }
+}
+
+/// Takes the first out and moves the others up; `fill` is last.
+fn leave<T>(list: &mut [T], mut fill: T) -> Option<T> {
+    for place in list.iter_mut().rev() {
+        core::mem::swap(place, &mut fill);
+    }
+    (!list.is_empty()).then_some(fill)
 }
 
 impl Default for Meters {

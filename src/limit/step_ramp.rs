@@ -181,7 +181,8 @@ impl StepRamp {
     fn allowed_after(&self, before: u64) -> u64 {
         before
             .saturating_add(self.step)
-            .clamp(self.least, self.most)
+            .min(self.most)
+            .max(self.least)
     }
 
     /// The start of the window of `now`, what it used, and the one before it.

@@ -449,7 +449,8 @@ impl RetryPolicy {
             (ServerWait::Replaces, Some(wait)) => wait,
             (ServerWait::Within(most_above), Some(wait)) => {
                 let drawn = rule.wait.draw(step, previous, rng);
-                wait.clamp(drawn, drawn.saturating_add(most_above))
+                // As `clamp`, which would have a panic for a band of no width.
+                wait.min(drawn.saturating_add(most_above)).max(drawn)
             }
             _ => rule.wait.draw(step, previous, rng),
         }

@@ -1,7 +1,9 @@
-//! One call, from asking to its end, on nothing but `core`. Exits with 0 if it
-//! went as it should.
+//! One call, from asking to its end, on nothing but `core`, and all else that
+//! layers 0 to 2 do. Exits with 0 if the call went as it should.
 #![no_std]
 #![no_main]
+
+mod surface;
 
 use core::{
     arch::{asm, global_asm},
@@ -48,6 +50,7 @@ global_asm!(
 
 #[unsafe(no_mangle)]
 extern "C" fn start() -> ! {
+    surface::all();
     exit(if one_call().is_some() { 0 } else { 1 })
 }
 
