@@ -207,7 +207,7 @@ impl Limiter {
         } else if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
             ledger.set_limit(now, rate, burst, open)?;
         }
-        self.open_up(Binding::of(Cause::Limit(dimension)));
+        self.open_up(Binding::of(Cause::Limit(dimension)).and(Binding::of(Cause::Confirmation)));
         Ok(())
     }
 
@@ -696,6 +696,10 @@ impl Limiter {
             resets_hold = self.server_clock.ran_evenly_since(permit.sent);
         }
         let mut loosened = Binding::NONE;
+        if permit.is_some() || !hints.meters.is_empty() {
+            // What must be heard of depends on what is known of limits.
+            loosened = Binding::of(Cause::Confirmation);
+        }
         for (dimension, mut meter) in self.meters(hints) {
             if !resets_hold {
                 meter.reset = None;
@@ -718,7 +722,9 @@ impl Limiter {
             } else {
                 false
             };
-            if opened {
+            // What was in doubt is held back no longer, or surprises fade.
+            let confirmed = permit.is_some() && meter.remaining.is_some();
+            if opened || confirmed {
                 loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
             }
         }
@@ -738,6 +744,8 @@ impl Limiter {
         self.sending.heard(permit.number);
         let took = nanos(now.saturating_duration_since(permit.sent));
         self.sending.first_token = mean(self.sending.first_token, took);
+        // What was held back for what it might take is less.
+        self.open_up(Binding::LIMITS.and(Binding::of(Cause::Confirmation)));
     }
 
     /// An attempt came to an end of this class, or began to be answered well.
@@ -770,7 +778,6 @@ impl Limiter {
                 if let Some(mark) = young {
                     self.slow_start.heard(now, mark);
                     self.confirm(now, permit);
-                    self.open_up(Binding::of(Cause::Confirmation));
                 }
             }
             _ => {
@@ -1013,6 +1020,7 @@ struct Binding(u16);
 impl Binding {
     const NONE: Self = Self(0);
     const ALL: Self = Self(u16::MAX);
+    const LIMITS: Self = Self((1 << Dimension::COUNT) - 1);
 
     const fn of(cause: Cause) -> Self {
         Self(match cause {
@@ -1058,7 +1066,8 @@ impl Verdict {
         if self.wait.is_none_or(|wait| wait.until < until) {
             self.wait = Some(Wait { until, cause });
         }
-        self.earliest = self.earliest.max(earliest);
+        // It passes at `until` even if nothing is reported.
+        self.earliest = self.earliest.max(earliest.min(until));
     }
 
     fn end(self) -> Result<(), Denied> {

@@ -3,10 +3,13 @@
 
 pub mod adapter;
 pub mod backoff;
+pub mod call_ops;
 pub mod classify;
 pub mod go_duration;
 pub mod header_set;
+pub mod hostile;
 pub mod http_date;
+pub mod limiter_ops;
 pub mod limits_ops;
 pub mod retry_after;
 pub mod rfc3339;

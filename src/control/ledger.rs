@@ -487,7 +487,8 @@ impl Ledger {
     /// cost nothing.
     pub(crate) fn earliest(&self, now: Instant, amount: u64, open: u64) -> Instant {
         match &self.bucket {
-            Some(bucket) => bucket.passes_after_refund(now, amount, open),
+            // What is more than the bucket holds passes when it is full.
+            Some(bucket) => bucket.passes_after_refund(now, amount.min(bucket.burst()), open),
             None => now,
         }
     }

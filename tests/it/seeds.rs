@@ -40,6 +40,16 @@ mod rfc3339;
 #[path = "../../fuzz/src/structured_fields.rs"]
 mod structured_fields;
 
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/call_ops.rs"]
+mod call_ops;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/hostile.rs"]
+mod hostile;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/limiter_ops.rs"]
+mod limiter_ops;
+
 /// What all targets but that of whole sets check.
 pub(crate) fn check_all(data: &[u8]) {
     go_duration::check(data);
@@ -114,4 +124,14 @@ fn structured_fields() {
 #[test]
 fn limits_ops() {
     replay("limits_ops", crate::limits::limits_ops::check);
+}
+
+#[test]
+fn limiter_ops() {
+    replay("limiter_ops", limiter_ops::check);
+}
+
+#[test]
+fn call_ops() {
+    replay("call_ops", call_ops::check);
 }
