@@ -16,6 +16,7 @@
 )]
 
 mod explain;
+mod explore;
 mod headers;
 mod limits;
 mod plan;
