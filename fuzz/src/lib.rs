@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod http_date;
 pub mod limiter_ops;
 pub mod limits_ops;
+pub mod naive;
 pub mod retry_after;
 pub mod rfc3339;
 pub mod structured_fields;

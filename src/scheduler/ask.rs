@@ -84,11 +84,13 @@ impl Scheduler {
         match answer {
             Answer::Go(alternative) => {
                 let order = self.send(now, &wish, alternative, top.aged);
+                self.give_up_claim(number);
                 self.rest(number);
                 order
             }
             Answer::Drop(why) => {
                 self.drop_call(top.slot, why);
+                self.give_up_claim(number);
                 self.rest(number);
                 None
             }
@@ -144,6 +146,7 @@ impl Scheduler {
                             claims.push(Claim { wish, block: other });
                         }
                         block.again = block.again.min(other.again);
+                        block.held_up |= other.held_up;
                         for pool in others {
                             if !waits.contains(&pool) {
                                 waits.push(pool);
@@ -245,6 +248,9 @@ impl Scheduler {
             pool: refused.pool,
             alternative,
             behind: refused.behind,
+            held_up: offers
+                .iter()
+                .any(|offer| matches!(offer, Offer::Refuse(refused) if refused.behind)),
         };
         Answer::Wait(block, waits)
     }
@@ -312,7 +318,7 @@ impl Scheduler {
     /// that could still go at the same instant on a copy of its pools with
     /// `wish` charged.
     fn delays(
-        &self,
+        &mut self,
         now: Instant,
         wish: &Wish,
         alternative: usize,
@@ -339,25 +345,41 @@ impl Scheduler {
             return Some(behind);
         }
         let mut trial = Vec::new();
+        let mut start = now;
         for &number in claimed {
             let Some(pool) = self.pools.get(index(number)).and_then(Option::as_ref) else {
                 return Some(behind);
             };
             let mut copy = pool.clone();
+            // Anew: others that went before it may have delayed it since.
+            match copy.check(now, &claim.wish.request, claim.wish.is_urgent()) {
+                Ok(()) => {}
+                Err(Denied::Until { wait, .. }) => start = start.max(wait.until),
+                Err(Denied::Never(_)) => return None,
+            }
             if set.contains(&number) {
                 if copy.release.is_under_way(now) {
                     return Some(behind);
                 }
                 let _on_the_copy = copy.admit(now, &wish.request);
             }
-            trial.push(copy);
+            trial.push((number, copy));
         }
-        for copy in &mut trial {
-            let answer = copy.check(now, &claim.wish.request, claim.wish.is_urgent());
-            match answer {
+        for (number, copy) in &mut trial {
+            match copy.check(now, &claim.wish.request, claim.wish.is_urgent()) {
                 Ok(()) => {}
-                Err(Denied::Until { wait, .. }) if wait.until <= claim.block.start => {}
-                Err(_) => return Some(behind),
+                Err(Denied::Until { wait, .. }) if wait.until <= start => {}
+                Err(denied) => {
+                    // It waits for that now, too.
+                    let pool = self.pools.get_mut(index(*number));
+                    if let Some(pool) = pool.and_then(Option::as_mut) {
+                        pool.limiter.tell(&denied);
+                    }
+                    return Some(Refused {
+                        pool: *number,
+                        ..behind
+                    });
+                }
             }
         }
         None
@@ -403,10 +425,11 @@ impl Scheduler {
         };
         let id = call.id(wish.slot);
         self.flying = self.flying.saturating_add(1);
+        let (tenant, cost) = (call.tenant, call.cost);
         if !core::mem::replace(&mut call.paid, true) {
-            let (tenant, cost) = (call.tenant, call.cost);
-            self.charge(wish.route, wish.class, tenant, cost);
+            self.charge(now, wish.route, wish.class, tenant, cost);
         }
+        self.unload(tenant, cost);
         for number in set {
             self.passed(number, aged);
         }
@@ -419,11 +442,14 @@ impl Scheduler {
 
     /// Moves a tenant on, on every route on which it waits beside others that
     /// share by the same pool.
-    fn charge(&mut self, number: u32, class: usize, tenant: u32, cost: u64) {
+    fn charge(&mut self, now: Instant, number: u32, class: usize, tenant: u32, cost: u64) {
         let Some(home) = self.routes.get(index(number)).map(|route| route.home) else {
             return;
         };
-        let weight = self.tenants.get(&tenant).map_or(1, |weight| weight.get());
+        let weight = self
+            .tenants
+            .get(&tenant)
+            .map_or(1, |known| known.weight.get());
         let flows = self.flows.get_mut(index(home));
         let Some(flows) = flows.and_then(|classes| classes.get_mut(class)) else {
             return;
@@ -432,10 +458,21 @@ impl Scheduler {
         if flow.routes == 0 {
             return;
         }
-        for route in self.routes.iter_mut().filter(|route| route.home == home) {
-            if route.lane(class).is_some_and(|lane| lane.has(tenant)) {
-                route.change(class, |lane| lane.retag(tenant, flow.tag));
+        let mut other_first = Vec::new();
+        for (number, route) in (0..).zip(&mut self.routes) {
+            if route.home != home || !route.lane(class).is_some_and(|lane| lane.has(tenant)) {
+                continue;
             }
+            route.change(class, |lane| lane.retag(tenant, flow.tag));
+            let top = route.top(now, &self.pools);
+            if let (State::Blocked(block), Some(top)) = (route.state, top) {
+                if block.slot != top.slot {
+                    other_first.push(number);
+                }
+            }
+        }
+        for number in other_first {
+            self.wake(number);
         }
     }
 

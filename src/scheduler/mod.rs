@@ -23,6 +23,7 @@
 //! would still go at the same instant.
 
 mod ask;
+mod bounds;
 mod entry;
 mod job;
 mod pool;
@@ -38,6 +39,7 @@ use alloc::{
     vec::Vec,
 };
 
+use bounds::{Load, Tenant};
 use entry::{Active, At, Entry};
 use pool::Pool;
 use queue::{CLASSES, Flows};
@@ -123,7 +125,13 @@ pub struct Scheduler {
     /// By home pool and class. They outlive their pools.
     flows: Vec<[Flows; CLASSES]>,
     routes: Vec<Route>,
-    tenants: BTreeMap<u32, NonZeroU32>,
+    tenants: BTreeMap<u32, Tenant>,
+    bounds: Bounds,
+    /// Of each tenant that has none of its own.
+    tenant_bounds: Bounds,
+    shed: Shed,
+    /// What waits.
+    load: Load,
     /// The number of the next call.
     submitted: u64,
     calls: Slab<Entry>,
@@ -159,6 +167,10 @@ impl Scheduler {
             flows: Vec::new(),
             routes: Vec::new(),
             tenants: BTreeMap::new(),
+            bounds: Bounds::NONE,
+            tenant_bounds: Bounds::NONE,
+            shed: Shed::New,
+            load: Load::NONE,
             submitted: 0,
             calls: Slab::new(),
             active: Slab::new(),
@@ -177,6 +189,25 @@ impl Scheduler {
     #[must_use]
     pub const fn aging(mut self, bound: Duration) -> Self {
         self.aging = bound;
+        self
+    }
+
+    /// Sets how much may wait in all and of each tenant, and what gives way where
+    /// it is too much. There is no bound where none is set. What was sent once
+    /// and comes back is counted, but never turned away.
+    ///
+    /// ```
+    /// use sendwhen::{Bounds, Scheduler, Shed};
+    ///
+    /// let each = Bounds::NONE.calls(1_000);
+    /// let scheduler = Scheduler::new(42).bounds(Bounds::NONE.calls(100_000), each, Shed::Lowest);
+    /// # let _ = scheduler;
+    /// ```
+    #[must_use]
+    pub const fn bounds(mut self, all: Bounds, each: Bounds, shed: Shed) -> Self {
+        self.bounds = all;
+        self.tenant_bounds = each;
+        self.shed = shed;
         self
     }
 
@@ -276,7 +307,19 @@ impl Scheduler {
 
     /// Sets the weight of a tenant: 1 where nothing is set.
     pub fn set_weight(&mut self, tenant: TenantId, weight: NonZeroU32) {
-        self.tenants.insert(tenant.number(), weight);
+        let number = tenant.number();
+        let known = self.tenants.entry(number).or_insert(Tenant::NEW);
+        known.weight = weight;
+        if known.is_new() {
+            self.tenants.remove(&number);
+        }
+    }
+
+    /// Sets how much of a tenant may wait: as much as
+    /// [`bounds`](Self::bounds) says for each where nothing is set.
+    pub fn set_bounds(&mut self, tenant: TenantId, bounds: Bounds) {
+        let known = self.tenants.entry(tenant.number()).or_insert(Tenant::NEW);
+        known.bounds = Some(bounds);
     }
 
     /// How many calls wait, those in backoff included.
@@ -307,7 +350,7 @@ impl Scheduler {
     /// Takes a job into the queue.
     ///
     /// # Errors
-    /// Where its route is not one of this scheduler.
+    /// Where its route is not one of this scheduler, or there is no room for it.
     pub fn submit(&mut self, now: Instant, job: Job) -> Result<CallId, Rejected> {
         let now = self.clock.advance(now);
         if self.routes.get(job.route.index()).is_none() {
@@ -318,11 +361,13 @@ impl Scheduler {
         let mut call = Entry::new(&job, self.submitted, now, start_by);
         call.cost = self.weigh(now, &call);
         call.critical = call.first_critical();
-        let id = self.submitted;
+        self.make_room(&call).map_err(Rejected::Full)?;
+        let (tenant, cost, id) = (call.tenant, call.cost, self.submitted);
         let Some(slot) = self.calls.insert(call) else {
             return Err(Rejected::Full(Full::Calls));
         };
         self.submitted = self.submitted.saturating_add(1);
+        self.load(tenant, cost);
         self.enqueue(slot);
         Ok(CallId { number: id, slot })
     }
@@ -512,6 +557,8 @@ impl Scheduler {
             }
             if call.at == At::Flying {
                 self.flying = self.flying.saturating_sub(1);
+            } else {
+                self.unload(call.tenant, call.cost);
             }
         }
     }
@@ -544,16 +591,19 @@ impl Scheduler {
             call.paid = false;
         }
         let failed = effect.class.is_some_and(|class| class != Class::Success);
+        let (tenant, cost) = (call.tenant, call.cost);
         let verdict = match active.life.standing(now) {
             Standing::Hold(wait) => {
                 call.at = At::Held;
                 active.until = wait.until;
                 self.held.insert((wait.until, call.number), slot);
                 self.flying = self.flying.saturating_sub(1);
+                self.load(tenant, cost);
                 Verdict::Queued
             }
             Standing::Ask => {
                 self.flying = self.flying.saturating_sub(1);
+                self.load(tenant, cost);
                 self.enqueue(slot);
                 Verdict::Queued
             }

@@ -154,6 +154,12 @@ impl Lane {
         Some(First { tag, place, slot })
     }
 
+    /// The last of `tenant`.
+    pub(super) fn last_of(&self, tenant: u32) -> Option<(Place, u32)> {
+        let (&place, &slot) = self.queues.get(&tenant)?.calls.last_key_value()?;
+        Some((place, slot))
+    }
+
     /// All slots, tenants by their tags, the calls of each by their places.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         self.by_tag

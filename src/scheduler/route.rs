@@ -34,6 +34,8 @@ pub(super) struct Route {
     /// When the scheduler is to look at the first of these.
     pub(super) alarm: Option<Instant>,
     pub(super) state: State,
+    /// The claim that its first had when it was last refused.
+    pub(super) claim: Option<Block>,
     /// The pools that refused its first.
     pub(super) waits: Vec<u32>,
 }
@@ -63,6 +65,15 @@ pub(super) struct Block {
     pub(super) alternative: usize,
     /// It would pass, and would delay one that goes before it.
     pub(super) behind: bool,
+    /// So it is with it, or with another of its route that was looked at.
+    pub(super) held_up: bool,
+}
+
+impl Block {
+    /// Whether the same is to be kept free.
+    pub(super) fn is_same_claim(&self, other: &Self) -> bool {
+        (self.slot, self.start, self.alternative) == (other.slot, other.start, other.alternative)
+    }
 }
 
 /// The first of a route, as it compares with those of others.
@@ -106,6 +117,7 @@ impl Route {
             criticals: BTreeMap::new(),
             alarm: None,
             state: State::Empty,
+            claim: None,
             waits: Vec::new(),
         }
     }
@@ -138,6 +150,13 @@ impl Route {
             _ => 0,
         };
         count > 0
+    }
+
+    /// Whether something that waits here may go though `block` has a claim: it
+    /// may take nothing of what binds, or go elsewhere.
+    pub(super) fn may_avoid(&self, block: &Block) -> bool {
+        let uses = |set: &Vec<u32>| set.contains(&block.pool);
+        self.lacks(block.cause) || !self.alternatives.iter().all(uses)
     }
 
     /// Whether another that waits here may pass its first, which `block` holds.
@@ -185,6 +204,17 @@ impl Route {
     pub(super) fn top(&self, now: Instant, pools: &[Option<Pool>]) -> Option<Top> {
         let aged = self.oldest.filter(|oldest| oldest.place.due <= now);
         aged.filter(|_| self.is_aged_turn(pools)).or(self.first)
+    }
+
+    /// Whether something waits here that may have a turn of its age.
+    pub(super) const fn may_come_of_age(&self) -> bool {
+        self.oldest.is_some()
+    }
+
+    /// When its first is another for its age, though nothing happens.
+    pub(super) fn comes_of_age(&self, now: Instant, pools: &[Option<Pool>]) -> Option<Instant> {
+        let due = self.oldest?.place.due;
+        (due > now && self.is_aged_turn(pools)).then_some(due)
     }
 
     /// Whether in all pools of an alternative it is the turn of those that have

@@ -63,22 +63,24 @@ impl Scheduler {
         if !place.open {
             return false;
         }
-        let awake = |route: u32| {
-            let route = self.routes.get(index(route));
-            route.is_some_and(|route| route.state == State::Ready)
+        let Some(first) = self.first_of(now, &place.waiters) else {
+            if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+                place.open = false;
+            }
+            return false;
         };
-        if place.woken.is_some_and(awake) {
+        let awake = place.woken.filter(|route| {
+            let route = self.routes.get(index(*route));
+            route.is_some_and(|route| route.state == State::Ready)
+        });
+        if awake.is_some_and(|awake| self.first_of(now, &[awake, first]) == Some(awake)) {
             return true;
         }
-        let first = self.first_of(now, &place.waiters);
         if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
-            place.woken = first;
-            place.open = first.is_some();
+            place.woken = Some(first);
         }
-        if let Some(first) = first {
-            self.wake(first);
-        }
-        first.is_some()
+        self.wake(first);
+        true
     }
 
     /// The one of `routes` whose first goes before those of the others. Of those
@@ -149,6 +151,7 @@ impl Scheduler {
         if route.is_empty() {
             route.state = State::Empty;
             self.ready.retain(|ready| *ready != number);
+            self.give_up_claim(number);
         } else {
             route.state = State::Ready;
             if !self.ready.contains(&number) {
@@ -158,15 +161,21 @@ impl Scheduler {
     }
 
     /// The first of a route that is awake was refused: it sleeps.
-    pub(super) fn block(&mut self, now: Instant, number: u32, block: Block, waits: Vec<u32>) {
+    pub(super) fn block(&mut self, now: Instant, number: u32, mut block: Block, waits: Vec<u32>) {
         let Some(route) = self.routes.get_mut(index(number)) else {
             return;
         };
+        if let Some(due) = route.comes_of_age(now, &self.pools) {
+            block.again = block.again.min(due);
+        }
         self.alarms.insert((block.again, number));
+        let mut opened = Vec::new();
         for &pool in &waits {
             if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
                 place.waiters.push(number);
-                place.open = false;
+                if core::mem::replace(&mut place.open, false) {
+                    opened.push(pool);
+                }
             }
         }
         if !block.behind {
@@ -179,37 +188,68 @@ impl Scheduler {
         }
         route.waits = waits;
         route.state = State::Blocked(block);
-        if !block.behind {
-            self.wake_those_who_lack(now, number, &block);
+        let claim = (!block.behind).then_some(block);
+        let old = core::mem::replace(&mut route.claim, claim);
+        if let Some(old) = old.filter(|old| !claim.is_some_and(|new| new.is_same_claim(old))) {
+            self.wake_the_held_up(number, &old, &block);
+        }
+        for pool in opened {
+            self.wake_those_who_may_avoid(pool, number, &block);
         }
     }
 
-    /// What the first of a route waits for may be nothing to others: those of
-    /// them that come after it and sleep at the same pool are asked, too.
-    fn wake_those_who_lack(&mut self, now: Instant, number: u32, block: &Block) {
-        let top_of = |route: &Route| route.top(now, &self.pools);
+    /// The first of a route waits no longer: what would have delayed it may go.
+    pub(super) fn give_up_claim(&mut self, number: u32) {
+        let route = self.routes.get_mut(index(number));
+        if let Some(old) = route.and_then(|route| route.claim.take()) {
+            self.wake_the_held_up(number, &old, &old);
+        }
+    }
+
+    /// A claim is another than it was: some that would have delayed the old one
+    /// may go.
+    fn wake_the_held_up(&mut self, number: u32, old: &Block, new: &Block) {
         let Some(route) = self.routes.get(index(number)) else {
             return;
         };
-        let Some(place) = self.pools.get(index(block.pool)).and_then(Option::as_ref) else {
-            return;
-        };
-        let Some(top) = top_of(route) else {
-            return;
-        };
-        let mut lacking = Vec::new();
-        for &waiter in &place.waiters {
-            let Some(other) = self.routes.get(index(waiter)) else {
-                continue;
-            };
-            let after = top_of(other)
-                .is_some_and(|other_top| top.goes_before(&other_top, route.home == other.home));
-            if waiter != number && after && other.lacks(block.cause) {
-                lacking.push(waiter);
+        let mut held_up = Vec::new();
+        let claimed = route.alternatives.get(old.alternative);
+        for pool in claimed.into_iter().flatten() {
+            let place = self.pools.get(index(*pool)).and_then(Option::as_ref);
+            for &waiter in place.into_iter().flat_map(|place| &place.waiters) {
+                let Some(other) = self.routes.get(index(waiter)) else {
+                    continue;
+                };
+                let State::Blocked(block) = other.state else {
+                    continue;
+                };
+                let seen = waiter == number || held_up.contains(&waiter);
+                if block.held_up && !seen && other.may_avoid(new) {
+                    held_up.push(waiter);
+                }
             }
         }
-        for waiter in lacking {
+        for waiter in held_up {
             self.wake(waiter);
+        }
+    }
+
+    /// A pool was open, and the first of those who sleep there was refused all
+    /// the same. Others who sleep there are asked, if what it waits for may be
+    /// nothing to them.
+    fn wake_those_who_may_avoid(&mut self, pool: u32, number: u32, block: &Block) {
+        let Some(place) = self.pools.get(index(pool)).and_then(Option::as_ref) else {
+            return;
+        };
+        let waiters = place.waiters.iter().copied();
+        let others: Vec<u32> = waiters
+            .filter(|waiter| {
+                let other = self.routes.get(index(*waiter));
+                *waiter != number && other.is_some_and(|other| other.may_avoid(block))
+            })
+            .collect();
+        for other in others {
+            self.wake(other);
         }
     }
 
@@ -281,8 +321,30 @@ impl Scheduler {
     /// A call was sent over `pool`.
     pub(super) fn passed(&mut self, number: u32, aged: bool) {
         if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
+            let was_turn = pool.is_aged_turn();
             pool.turn = if aged { 0 } else { pool.turn.saturating_add(1) };
             open(&mut self.open, pool, number);
+            if pool.is_aged_turn() && !was_turn {
+                self.wake_the_aged(number);
+            }
+        }
+    }
+
+    /// It is the turn of those that have waited long: another may be first now on
+    /// routes that sleep at `pool`.
+    fn wake_the_aged(&mut self, pool: u32) {
+        let Some(place) = self.pools.get(index(pool)).and_then(Option::as_ref) else {
+            return;
+        };
+        let sleepers = place.waiters.iter().chain(&place.claims).copied();
+        let sleepers: Vec<u32> = sleepers
+            .filter(|route| {
+                let route = self.routes.get(index(*route));
+                route.is_some_and(Route::may_come_of_age)
+            })
+            .collect();
+        for route in sleepers {
+            self.wake(route);
         }
     }
 

@@ -1,5 +1,9 @@
 //! The scheduler.
 
+mod machine;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../../fuzz/src/naive.rs"]
+mod naive;
 mod stories;
 
 use sendwhen::{

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sendwhen::{
-    Cause, ConfigError, Dimension, Dropped, Event, Failure, GiveUp, Instant, Job, Limiter, Next,
-    Priority, Rate, Rejected, Request, RouteId, Scheduler, ServerHints, Verdict,
+    Bounds, CallId, Cause, ConfigError, Dimension, Dropped, Event, Failure, Full, GiveUp, Instant,
+    Job, Limiter, Next, Priority, Rate, Rejected, Request, RouteId, Scheduler, ServerHints, Shed,
+    TenantId, Verdict,
 };
 
 use super::{answered, at, done, head, ids, pool, sent};
@@ -393,4 +394,116 @@ fn urgent_calls_find_room_after_the_first_of_them_did_not() {
     assert_eq!(sent(&mut scheduler, at(3)).len(), 1);
     let second = urgent(&mut scheduler, at(3));
     assert_eq!(ids(&mut scheduler, at(3)), [second], "and taken at once");
+}
+
+/// The calls that are dropped at `now`, and which bound they had to make room
+/// for.
+fn shed(scheduler: &mut Scheduler, now: Instant) -> Vec<(CallId, Full)> {
+    let mut all = vec![];
+    loop {
+        match scheduler.next(now) {
+            Next::Drop {
+                id,
+                why: Dropped::Shed(full),
+            } => all.push((id, full)),
+            Next::Drop { why, .. } => panic!("{why}"),
+            Next::Send { .. } => {}
+            Next::Wait(_) | Next::Idle => return all,
+        }
+    }
+}
+
+#[test]
+fn a_full_queue_turns_away_what_comes_unless_something_else_is_to_give_way() {
+    let bounded = |all, each, shed| {
+        let mut scheduler = Scheduler::new(42).bounds(all, each, shed);
+        let pool = scheduler.add_pool(pool(1, 1));
+        let route = scheduler.add_route(&[&[pool]]).unwrap();
+        // The one place of the pool is taken.
+        scheduler.submit(at(0), job(route)).unwrap();
+        assert_eq!(ids(&mut scheduler, at(0)).len(), 1);
+        (scheduler, route)
+    };
+    let by = |route, tenant, priority| job(route).tenant(TenantId::new(tenant)).priority(priority);
+    let two = Bounds::NONE.calls(2);
+    let four = Bounds::NONE.calls(4);
+
+    let (mut scheduler, route) = bounded(four, two, Shed::New);
+    for tenant in [1, 1, 2, 2] {
+        let low = by(route, tenant, Priority::Low);
+        scheduler.submit(at(0), low).unwrap();
+    }
+    let urgent = |tenant| by(route, tenant, Priority::Urgent);
+    let full = |full| Err(Rejected::Full(full));
+    assert_eq!(scheduler.submit(at(0), urgent(1)), full(Full::TenantCalls));
+    assert_eq!(scheduler.submit(at(0), urgent(3)), full(Full::Calls));
+    scheduler.set_bounds(TenantId::new(3), Bounds::NONE.calls(0));
+    assert_eq!(scheduler.submit(at(0), urgent(3)), full(Full::TenantCalls));
+    assert_eq!(shed(&mut scheduler, at(0)), []);
+
+    let (mut scheduler, route) = bounded(four, two, Shed::Lowest);
+    let low: Vec<_> = [1, 2, 2]
+        .map(|tenant| {
+            scheduler
+                .submit(at(0), by(route, tenant, Priority::Low))
+                .unwrap()
+        })
+        .into();
+    let high = by(route, 1, Priority::High);
+    scheduler.submit(at(0), high).unwrap();
+    assert_eq!(
+        scheduler.submit(at(0), by(route, 3, Priority::Low)),
+        full(Full::Calls)
+    );
+    assert!(
+        scheduler
+            .submit(at(0), by(route, 3, Priority::Normal))
+            .is_ok()
+    );
+    assert_eq!(
+        shed(&mut scheduler, at(0)),
+        [(low[2], Full::Calls)],
+        "who has most"
+    );
+    assert!(
+        scheduler
+            .submit(at(0), by(route, 1, Priority::High))
+            .is_ok()
+    );
+    assert_eq!(shed(&mut scheduler, at(0)), [(low[0], Full::TenantCalls)]);
+    assert_eq!(
+        scheduler.submit(at(0), by(route, 1, Priority::High)),
+        full(Full::TenantCalls)
+    );
+
+    let (mut scheduler, route) = bounded(four, two, Shed::Oldest);
+    let all = [1, 2, 2, 3, 2, 4].map(|tenant| {
+        let job = by(route, tenant, Priority::Normal);
+        scheduler.submit(at(0), job).unwrap()
+    });
+    let gone = [(all[1], Full::TenantCalls), (all[0], Full::Calls)];
+    assert_eq!(shed(&mut scheduler, at(0)), gone);
+    assert_eq!(scheduler.waiting(), 4);
+}
+
+#[test]
+fn the_cost_of_what_waits_is_bounded_as_the_time_that_it_takes() {
+    let minute = Bounds::NONE.cost(Duration::from_secs(60));
+    let mut scheduler = Scheduler::new(42).bounds(minute, Bounds::NONE, Shed::New);
+    let limiter = pool(600, 1)
+        .limit(
+            Dimension::OutputTokens,
+            Rate::per_minute(1_000).unwrap(),
+            1_000,
+        )
+        .unwrap();
+    let pool = scheduler.add_pool(limiter);
+    let route = scheduler.add_route(&[&[pool]]).unwrap();
+    let of = |tokens| Job::new(Request::new().max_tokens(tokens), route);
+    // Half of `max_tokens` is expected: 24 s each.
+    assert!(scheduler.submit(at(0), of(800)).is_ok());
+    assert!(scheduler.submit(at(0), of(800)).is_ok());
+    let full = Err(Rejected::Full(Full::Cost));
+    assert_eq!(scheduler.submit(at(0), of(800)), full);
+    assert!(scheduler.submit(at(0), of(390)).is_ok());
 }
