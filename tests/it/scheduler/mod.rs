@@ -4,6 +4,7 @@ mod machine;
 #[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
 #[path = "../../../fuzz/src/naive.rs"]
 mod naive;
+mod props;
 mod stories;
 
 use sendwhen::{
