@@ -156,8 +156,8 @@ pub use retry::{
 };
 #[cfg(feature = "alloc")]
 pub use scheduler::{
-    Bounds, CallId, Dropped, Full, Job, Next, PoolId, Priority, Rejected, RouteId, Scheduler, Shed,
-    TenantId, Verdict,
+    Bounds, CallId, Dropped, Explanation, Full, Job, Next, Notice, PoolId, PoolStanding, Priority,
+    Rejected, RouteId, Scheduler, Shed, TenantId, Verdict,
 };
 #[cfg(feature = "std")]
 pub use time::OutOfRange;

@@ -7,7 +7,8 @@
 //! whether another may pass it; `wake` says who is to be asked again and when;
 //! `queue` is the order, `route` a choice of pools and who waits for it, `pool`
 //! a limiter with what surrounds it, `entry` what is kept of a call, `job` the
-//! vocabulary.
+//! vocabulary. `bounds` says how much may wait, `notice` what somebody may want to
+//! be told of, and `explain` answers questions.
 //!
 //! # Theory of operation
 //!
@@ -25,7 +26,9 @@
 mod ask;
 mod bounds;
 mod entry;
+mod explain;
 mod job;
+mod notice;
 mod pool;
 mod queue;
 mod route;
@@ -46,10 +49,13 @@ use queue::{CLASSES, Flows};
 use route::{Route, State};
 use slab::Slab;
 
+pub use explain::{Explanation, PoolStanding};
 pub use job::{
     Bounds, CallId, Dropped, Full, Job, Next, PoolId, Priority, Rejected, RouteId, Shed, TenantId,
     Verdict,
 };
+pub use notice::Notice;
+use notice::Notices;
 
 use crate::{
     attempt::{Holder, take_note},
@@ -150,6 +156,7 @@ pub struct Scheduler {
     criticals: BTreeSet<(Instant, u32)>,
     /// What is to be told.
     dropped: VecDeque<(CallId, Dropped)>,
+    notices: Notices,
 }
 
 /// How long a call waits before its age counts, where nothing else is set.
@@ -181,6 +188,7 @@ impl Scheduler {
             alarms: BTreeSet::new(),
             criticals: BTreeSet::new(),
             dropped: VecDeque::new(),
+            notices: Notices::NONE,
         }
     }
 
@@ -614,8 +622,13 @@ impl Scheduler {
         if matches!(verdict, Verdict::Delivered | Verdict::GiveUp(_)) {
             self.forget(slot);
         }
+        let hints = match event {
+            Event::Responded { hints, .. } if effect.class.is_some() => Some(*hints),
+            _ => None,
+        };
         for pool in used {
             self.look_at(now, pool, failed);
+            self.watch(now, pool, hints, effect.class);
         }
         verdict
     }

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use alloc::vec::Vec;
 
+use super::notice::Watch;
 use crate::{
     decision::{Cause, Denied, Never, Wait},
     limiter::{Limiter, Permit, Wanted},
@@ -32,6 +33,7 @@ pub(super) struct Pool {
     pub(super) turn: u8,
     pub(super) headroom: Headroom,
     pub(super) release: Release,
+    pub(super) watch: Watch,
 }
 
 /// One sending in so many is left to those that have waited beyond the aging
@@ -50,6 +52,7 @@ impl Pool {
             turn: 0,
             headroom: Headroom::NONE,
             release: Release::NONE,
+            watch: Watch::NONE,
         }
     }
 
@@ -142,7 +145,8 @@ impl Pool {
         self.limiter.admit(here, &wanted)
     }
 
-    /// Takes note of a stop that the server asked for. True where it is news.
+    /// Takes note of a stop that the server asked for: until when, where it is
+    /// news.
     pub(super) fn notice_stop(&mut self, now: Instant) -> Option<Instant> {
         let until = self.limiter.paused_until(now)?;
         self.release.stop(now, until).then_some(until)

@@ -167,6 +167,15 @@ impl Lane {
             .filter_map(|(_, tenant)| self.queues.get(tenant))
             .flat_map(|queue| queue.calls.values().copied())
     }
+
+    /// The tenants that wait here with their tags, the lowest first, and the
+    /// slots of each in order.
+    pub(super) fn tenants(&self) -> impl Iterator<Item = (u32, Tag, impl Iterator<Item = u32>)> {
+        self.by_tag.iter().filter_map(|&(tag, tenant)| {
+            let queue = self.queues.get(&tenant)?;
+            Some((tenant, tag, queue.calls.values().copied()))
+        })
+    }
 }
 
 /// What the tenants of one class have had of a pool.

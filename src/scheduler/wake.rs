@@ -313,7 +313,9 @@ impl Scheduler {
             open(&mut self.open, pool, number);
         }
         if failed {
-            let _news = pool.notice_stop(now);
+            if let Some(until) = pool.notice_stop(now) {
+                self.tell_of_stop(number, until);
+            }
             self.look_for_late(now, number);
         }
     }

@@ -112,13 +112,19 @@ fn three(seed: u64, bounds: (usize, usize, Shed)) -> (Scheduler, [RouteId; 3]) {
     (scheduler, routes.map(Result::unwrap))
 }
 
+/// What each call came to.
+type Ends = BTreeMap<u64, Vec<End>>;
+
+/// Which was sent when, and its latest start.
+type Starts = Vec<(u64, Instant, Instant)>;
+
 /// Plays it all to the end, and says what each came to and when it was sent.
 fn play(
     (mut scheduler, routes): (Scheduler, [RouteId; 3]),
     wanted: &[Wanted],
     fates: &[Fate],
-) -> (BTreeMap<u64, Vec<End>>, Vec<(u64, Instant, Instant)>) {
-    let mut ends: BTreeMap<u64, Vec<End>> = BTreeMap::new();
+) -> (Ends, Starts) {
+    let mut ends = Ends::new();
     let mut starts = vec![];
     let mut latest: BTreeMap<u64, Instant> = BTreeMap::new();
     let mut flying: Vec<(Instant, CallId)> = vec![];
@@ -220,13 +226,7 @@ fn play(
     );
 }
 
-fn tell(
-    scheduler: &mut Scheduler,
-    now: Instant,
-    id: CallId,
-    event: Event<'_>,
-    ends: &mut BTreeMap<u64, Vec<End>>,
-) {
+fn tell(scheduler: &mut Scheduler, now: Instant, id: CallId, event: Event<'_>, ends: &mut Ends) {
     match scheduler.handle(now, id, event) {
         Verdict::GiveUp(why) => {
             let end = match why {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sendwhen::{
-    Bounds, CallId, Cause, ConfigError, Dimension, Dropped, Event, Failure, Full, GiveUp, Instant,
-    Job, Limiter, Next, Priority, Rate, Rejected, Request, RouteId, Scheduler, ServerHints, Shed,
-    TenantId, Verdict,
+    Bounds, CallId, Cause, Class, ConfigError, Dimension, Dropped, Event, Explanation, Failure,
+    Full, GiveUp, Instant, Job, Limiter, Next, Notice, Priority, Rate, Rejected, Request, RouteId,
+    Scheduler, ServerHints, Shed, TenantId, UnixTime, Verdict,
 };
 
 use super::{answered, at, done, head, ids, pool, sent};
@@ -506,4 +506,178 @@ fn the_cost_of_what_waits_is_bounded_as_the_time_that_it_takes() {
     let full = Err(Rejected::Full(Full::Cost));
     assert_eq!(scheduler.submit(at(0), of(800)), full);
     assert!(scheduler.submit(at(0), of(390)).is_ok());
+}
+
+#[test]
+fn a_waiting_call_is_told_its_place_and_when_it_will_start_and_starts_then() {
+    let (mut scheduler, route) = one_pool(pool(60, 1));
+    let mut submit = |tenant, priority| {
+        let job = job(route).tenant(TenantId::new(tenant)).priority(priority);
+        scheduler.submit(at(0), job).unwrap()
+    };
+    let first = submit(1, Priority::Normal);
+    let mut all = vec![];
+    for (tenant, priority) in [
+        (1, Priority::Normal),
+        (1, Priority::Normal),
+        (2, Priority::Normal),
+        (3, Priority::High),
+        (2, Priority::Normal),
+        (2, Priority::Low),
+        (1, Priority::Normal),
+    ] {
+        all.push(submit(tenant, priority));
+    }
+    // The one of high priority goes at once.
+    let high = all.remove(3);
+    assert_eq!(ids(&mut scheduler, at(0)), [high]);
+    assert_eq!(scheduler.explain(at(0), high), Some(Explanation::Flying));
+    all.push(first);
+    let told: Vec<_> = all
+        .iter()
+        .map(|id| match scheduler.explain(at(0), *id) {
+            Some(Explanation::Queued {
+                before,
+                expected,
+                cause: Some(Cause::Limit(Dimension::Requests)),
+                ..
+            }) => (before, expected),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for (before, start) in (0..7).zip(1..8) {
+        let place = told.iter().position(|(b, _)| *b == before).unwrap();
+        assert_eq!(told[place].1, at(start));
+        assert_eq!(ids(&mut scheduler, at(start)), [all[place]]);
+    }
+    answered(&mut scheduler, at(8), high);
+    assert_eq!(scheduler.explain(at(8), high), None);
+}
+
+#[test]
+fn a_pool_tells_how_it_stands() {
+    let mut scheduler = Scheduler::new(42);
+    let id = scheduler.add_pool(pool(60, 1));
+    let route = scheduler.add_route(&[&[id]]).unwrap();
+    let [first, second] = [(); 2].map(|()| scheduler.submit(at(0), job(route)).unwrap());
+    assert_eq!(ids(&mut scheduler, at(0)), [first]);
+    let standing = scheduler.explain_pool(at(0), id).unwrap();
+    let [requests, ..] = standing.levels;
+    assert_eq!(requests.unwrap().available, 0);
+    let (waits, wait) = standing.first.unwrap();
+    assert_eq!((waits, wait.until), (second, at(1)));
+    assert_eq!((standing.flying, standing.paused), (1, None));
+    let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(9));
+    let _queued = scheduler.handle(at(0), first, head(429, &hints));
+    let standing = scheduler.explain_pool(at(0), id).unwrap();
+    assert_eq!((standing.flying, standing.paused), (0, Some(at(9))));
+    assert!(matches!(
+        scheduler.explain(at(0), first),
+        Some(Explanation::Held(wait)) if wait.until >= at(9)
+    ));
+    assert_eq!(
+        scheduler.notice(),
+        Some(Notice::Stopped {
+            pool: id,
+            until: at(9)
+        })
+    );
+}
+
+#[test]
+fn what_somebody_may_want_to_know_is_told_once() {
+    let mut scheduler = Scheduler::new(42);
+    let id = scheduler.add_pool(pool(6_000, 100));
+    let route = scheduler.add_route(&[&[id]]).unwrap();
+    let mut now = 0;
+    let mut heads = |scheduler: &mut Scheduler, secs: u64, hints: &ServerHints, status| {
+        now += secs;
+        let call = scheduler.submit(at(now), job(route)).unwrap();
+        assert_eq!(ids(scheduler, at(now)), [call]);
+        let _verdict = scheduler.handle(at(now), call, head(status, hints));
+        let _verdict = scheduler.handle(at(now), call, Event::Cancelled);
+        let all = core::iter::from_fn(|| scheduler.notice());
+        all.collect::<Vec<_>>()
+    };
+    let date = |secs| {
+        let mut hints = ServerHints::NONE;
+        hints.date = Some(UnixTime::from_secs(secs));
+        hints
+    };
+    let told = heads(&mut scheduler, 10, &date(1_000), 200);
+    assert!(matches!(
+        told[..],
+        [Notice::LimitChanged {
+            dimension: Dimension::Requests,
+            from: None,
+            ..
+        }]
+    ));
+    assert_eq!(heads(&mut scheduler, 10, &date(1_011), 200), []);
+    let gained_ms = 89_000;
+    let skew = Notice::ClockSkew {
+        pool: id,
+        gained_ms,
+    };
+    assert_eq!(heads(&mut scheduler, 10, &date(1_109), 200), [skew]);
+    assert_eq!(heads(&mut scheduler, 10, &date(1_119), 200), []);
+
+    let fields = [("retry-after", "soon")];
+    let malformed = ServerHints::parse(fields, None);
+    let problems = malformed.problems;
+    let notice = Notice::Malformed { pool: id, problems };
+    assert_eq!(heads(&mut scheduler, 1, &malformed, 200), [notice]);
+    assert_eq!(heads(&mut scheduler, 1, &malformed, 200), []);
+
+    let mut failing = vec![];
+    for _ in 0..12 {
+        failing.extend(heads(&mut scheduler, 1, &ServerHints::NONE, 529));
+    }
+    let class = Class::Overloaded;
+    assert_eq!(failing, [Notice::Failing { pool: id, class }]);
+}
+
+#[test]
+fn what_is_scarce_for_five_minutes_is_told_once() {
+    let mut scheduler = Scheduler::new(42);
+    let id = scheduler.add_pool(pool(60, 10));
+    let route = scheduler.add_route(&[&[id]]).unwrap();
+    let mut told = vec![];
+    for second in 0..1_000 {
+        while scheduler.waiting() < 20 {
+            scheduler.submit(at(second), job(route)).unwrap();
+        }
+        for id in ids(&mut scheduler, at(second)) {
+            answered(&mut scheduler, at(second), id);
+        }
+        while let Some(notice) = scheduler.notice() {
+            if let Notice::Scarce { since, .. } = notice {
+                told.push((at(second), since));
+            }
+        }
+    }
+    let [(told, since)] = told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(since < at(10), "as soon as the burst is gone");
+    assert_eq!(
+        told.saturating_duration_since(since),
+        Duration::from_secs(300)
+    );
+}
+
+#[test]
+fn notices_that_nobody_takes_are_bounded() {
+    let mut scheduler = Scheduler::new(42);
+    for _ in 0..300 {
+        let pool = scheduler.add_pool(pool(60, 10));
+        let route = scheduler.add_route(&[&[pool]]).unwrap();
+        scheduler.submit(at(0), job(route)).unwrap();
+    }
+    for id in ids(&mut scheduler, at(0)) {
+        answered(&mut scheduler, at(0), id);
+    }
+    assert_eq!(scheduler.notice(), Some(Notice::Lost(44)));
+    let rest = core::iter::from_fn(|| scheduler.notice());
+    assert_eq!(rest.count(), 256);
 }

@@ -1,0 +1,176 @@
+//! Why a call waits, and how a pool stands: questions, which change nothing.
+
+use core::time::Duration;
+
+use super::{
+    Scheduler,
+    entry::{At, Entry},
+    index,
+    job::{CallId, PoolId},
+    queue::{Tag, share},
+    route::{Route, State},
+};
+use crate::{
+    decision::{Cause, Wait},
+    limiter::Level,
+    time::Instant,
+    units::Dimension,
+};
+
+/// How a call stands, as [`Scheduler::explain`] says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Explanation {
+    /// It is in the queue.
+    Queued {
+        /// How many of its route go before it, if nothing else comes.
+        before: usize,
+        /// When it is expected to start: when the first of its route can, and
+        /// what is before it has come in.
+        expected: Instant,
+        /// What the first of its route waits for.
+        cause: Option<Cause>,
+    },
+    /// It failed, and comes back then.
+    Held(Wait),
+    /// It is under way.
+    Flying,
+}
+
+/// How a pool stands, as [`Scheduler::explain_pool`] says. What a request is
+/// expected to take of it is its limiter's to say:
+/// [`Limiter::forecast`](crate::Limiter::forecast).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct PoolStanding {
+    /// What is there of each limit that is known, in the order of
+    /// [`Dimension::ALL`].
+    pub levels: [Option<Level>; Dimension::COUNT],
+    /// Until when the server told it to stop.
+    pub paused: Option<Instant>,
+    /// How many are under way.
+    pub flying: u32,
+    /// For how many urgent calls others leave room.
+    pub headroom: u32,
+    /// Which call is the first that waits for it, until when if nothing is
+    /// reported, and for what.
+    pub first: Option<(CallId, Wait)>,
+}
+
+impl Scheduler {
+    /// How a call stands at `now`; `None` where there is no such call. What goes
+    /// before it is counted one by one.
+    pub fn explain(&self, now: Instant, id: CallId) -> Option<Explanation> {
+        let now = self.clock.peek(now);
+        let call = self.calls.get(id.slot).filter(|c| c.number == id.number)?;
+        Some(match call.at {
+            At::Flying => Explanation::Flying,
+            At::Held => {
+                let active = call.active.and_then(|active| self.active.get(active));
+                let until = active.map_or(now, |active| active.until);
+                Explanation::Held(Wait {
+                    until: self.clock.outside(until),
+                    cause: Cause::Backoff,
+                })
+            }
+            At::Queued => {
+                let route = self.routes.get(index(call.route))?;
+                let (before, cost) = self.before(route, call);
+                let (start, cause) = match route.state {
+                    State::Blocked(block) => (block.start.max(now), Some(block.cause)),
+                    State::Empty | State::Ready => (now, None),
+                };
+                let expected = start.saturating_add(Duration::from_nanos(cost));
+                Explanation::Queued {
+                    before,
+                    expected: self.clock.outside(expected),
+                    cause,
+                }
+            }
+        })
+    }
+
+    /// How a pool stands at `now`; `None` where there is no such pool.
+    pub fn explain_pool(&self, now: Instant, pool: PoolId) -> Option<PoolStanding> {
+        let now = self.clock.peek(now);
+        let place = self.pools.get(pool.index())?.as_ref()?;
+        let limiter = &place.limiter;
+        let sleeping = place.waiters.iter().chain(&place.claims);
+        let first = sleeping
+            .filter_map(|route| self.routes.get(index(*route)))
+            .filter_map(|route| match route.state {
+                State::Blocked(block) => Some((block, self.calls.get(block.slot)?)),
+                State::Empty | State::Ready => None,
+            })
+            .min_by_key(|(block, _)| block.start);
+        Some(PoolStanding {
+            levels: Dimension::ALL.map(|dimension| limiter.level(now, dimension)),
+            paused: limiter
+                .paused_until(now)
+                .map(|until| self.clock.outside(until)),
+            flying: limiter.flying(now),
+            headroom: place.headroom.count(),
+            first: first.map(|(block, call)| {
+                let wait = Wait {
+                    until: self.clock.outside(block.start),
+                    cause: block.cause,
+                };
+                (call.id(block.slot), wait)
+            }),
+        })
+    }
+
+    /// How many go before a call, and what they cost, in nanoseconds.
+    fn before(&self, route: &Route, call: &Entry) -> (usize, u64) {
+        let (mut count, mut cost) = (0_usize, 0_u64);
+        let mut add = |slot: u32| {
+            let more = self.calls.get(slot).map_or(0, |call| call.cost);
+            count = count.saturating_add(1);
+            cost = cost.saturating_add(more);
+        };
+        let above = route.lanes().skip(call.class().saturating_add(1));
+        for slot in above.flat_map(|lane| lane.iter()) {
+            add(slot);
+        }
+        let Some(lane) = route.lane(call.class()) else {
+            return (count, cost);
+        };
+        let place = call.place(self.aging);
+        let step = |tenant: u32, slot: u32| {
+            let cost = self.calls.get(slot).map_or(0, |call| call.cost);
+            let weight = self.tenants.get(&tenant).map_or(1, |t| t.weight.get());
+            share(cost, weight)
+        };
+        // The tag at which it is its turn: that of its tenant, moved on by those
+        // of its tenant that go before it.
+        let mut turn = Tag::MAX;
+        for (tenant, tag, slots) in lane.tenants() {
+            if tenant != call.tenant {
+                continue;
+            }
+            turn = tag;
+            for slot in slots {
+                let other = self.calls.get(slot);
+                if other.is_none_or(|other| other.place(self.aging) >= place) {
+                    break;
+                }
+                add(slot);
+                turn = turn.saturating_add(step(tenant, slot));
+            }
+        }
+        for (tenant, tag, slots) in lane.tenants() {
+            if tenant == call.tenant {
+                continue;
+            }
+            let mut start = tag;
+            for slot in slots {
+                if (start, tenant) > (turn, call.tenant) {
+                    break;
+                }
+                add(slot);
+                start = start.saturating_add(step(tenant, slot));
+            }
+        }
+        (count, cost)
+    }
+}

@@ -1,0 +1,270 @@
+//! What somebody may want to be told of, as data: [`Notice`].
+
+use core::time::Duration;
+
+use alloc::collections::VecDeque;
+
+use super::{Scheduler, index, job::PoolId, pool::Pool};
+use crate::{
+    decision::Class,
+    hints::{Problems, ServerHints},
+    limiter::Level,
+    time::Instant,
+    units::Dimension,
+};
+
+/// Something about a pool that somebody may want to be told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Notice {
+    /// Of this, less than a fifth of what can be there was there for five
+    /// minutes. Told again only after it was not so.
+    Scarce {
+        /// Which pool.
+        pool: PoolId,
+        /// Of what.
+        dimension: Dimension,
+        /// Since when.
+        since: Instant,
+    },
+    /// A limit was learnt, or is another than it was.
+    LimitChanged {
+        /// Which pool.
+        pool: PoolId,
+        /// Of what.
+        dimension: Dimension,
+        /// What was known before.
+        from: Option<Level>,
+        /// What is known now.
+        to: Level,
+    },
+    /// The server told the whole pool to stop.
+    Stopped {
+        /// Which pool.
+        pool: PoolId,
+        /// Until when.
+        until: Instant,
+    },
+    /// Ten attempts in a row ended as an overload or an accident.
+    Failing {
+        /// Which pool.
+        pool: PoolId,
+        /// How the last of them ended.
+        class: Class,
+    },
+    /// The server's clock moved against the caller's by more than five seconds
+    /// since it was last looked at: one of them was set.
+    ClockSkew {
+        /// Which pool.
+        pool: PoolId,
+        /// By how many milliseconds the server's gained.
+        gained_ms: i64,
+    },
+    /// Something is wrong in the fields of a response that was not wrong in those
+    /// of the last.
+    Malformed {
+        /// Which pool.
+        pool: PoolId,
+        /// What.
+        problems: Problems,
+    },
+    /// So many notices were never taken, and gave way to later ones.
+    Lost(u64),
+}
+
+/// How long something must be scarce.
+const SCARCE: Duration = Duration::from_secs(300);
+
+/// So many failures in a row are no accident.
+const RUN: u32 = 10;
+
+/// Response dates are whole seconds, and heads take a while to come.
+const SKEW_MS: i64 = 5_000;
+
+/// So many notices are kept.
+const KEPT: usize = 256;
+
+/// Those that were not taken yet.
+#[derive(Clone, Debug)]
+pub(super) struct Notices {
+    ring: VecDeque<Notice>,
+    lost: u64,
+}
+
+impl Notices {
+    pub(super) const NONE: Self = Self {
+        ring: VecDeque::new(),
+        lost: 0,
+    };
+
+    fn tell(&mut self, notice: Notice) {
+        if self.ring.len() >= KEPT {
+            self.ring.pop_front();
+            self.lost = self.lost.saturating_add(1);
+        }
+        self.ring.push_back(notice);
+    }
+
+    fn take(&mut self) -> Option<Notice> {
+        if self.lost > 0 {
+            return Some(Notice::Lost(core::mem::take(&mut self.lost)));
+        }
+        self.ring.pop_front()
+    }
+}
+
+/// What is watched of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    limits: [Option<Level>; Dimension::COUNT],
+    /// Since when each is scarce.
+    scarce: [Option<Instant>; Dimension::COUNT],
+    told_scarce: [bool; Dimension::COUNT],
+    /// The server's clock less the caller's, in milliseconds.
+    offset: Option<i64>,
+    problems: Problems,
+    failures: u32,
+}
+
+impl Watch {
+    pub(super) const NONE: Self = Self {
+        limits: [None; Dimension::COUNT],
+        scarce: [None; Dimension::COUNT],
+        told_scarce: [false; Dimension::COUNT],
+        offset: None,
+        problems: Problems::NONE,
+        failures: 0,
+    };
+}
+
+impl Scheduler {
+    /// The oldest notice that was not taken yet. 256 are kept.
+    ///
+    /// ```
+    /// # use sendwhen::Scheduler;
+    /// # let mut scheduler = Scheduler::new(42);
+    /// while let Some(notice) = scheduler.notice() {
+    ///     println!("{notice:?}");
+    /// }
+    /// ```
+    pub fn notice(&mut self) -> Option<Notice> {
+        self.notices.take()
+    }
+
+    /// An attempt over `pool` was answered with these hints, or ended so.
+    pub(super) fn watch(
+        &mut self,
+        now: Instant,
+        number: u32,
+        hints: Option<&ServerHints>,
+        class: Option<Class>,
+    ) {
+        let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) else {
+            return;
+        };
+        let notices = &mut self.notices;
+        let id = PoolId(number);
+        if let Some(class) = class {
+            watch_failures(pool, id, class, notices);
+        }
+        let Some(hints) = hints else {
+            return;
+        };
+        let outside = self.clock.outside(now);
+        watch_clock(pool, id, outside, hints, notices);
+        if hints.problems != pool.watch.problems && !hints.problems.is_empty() {
+            let problems = hints.problems;
+            notices.tell(Notice::Malformed { pool: id, problems });
+        }
+        pool.watch.problems = hints.problems;
+        watch_levels(pool, id, now, outside, notices);
+    }
+
+    pub(super) fn tell_of_stop(&mut self, pool: u32, until: Instant) {
+        self.notices.tell(Notice::Stopped {
+            pool: PoolId(pool),
+            until: self.clock.outside(until),
+        });
+    }
+}
+
+fn watch_failures(pool: &mut Pool, id: PoolId, class: Class, notices: &mut Notices) {
+    let failures = &mut pool.watch.failures;
+    match class {
+        Class::Overloaded | Class::Transient => {
+            *failures = failures.saturating_add(1);
+            if *failures == RUN {
+                notices.tell(Notice::Failing { pool: id, class });
+            }
+        }
+        _ => *failures = 0,
+    }
+}
+
+fn watch_clock(
+    pool: &mut Pool,
+    id: PoolId,
+    now: Instant,
+    hints: &ServerHints,
+    notices: &mut Notices,
+) {
+    let Some(date) = hints.date else {
+        return;
+    };
+    let millis = now.as_nanos().checked_div(1_000_000).unwrap_or_default();
+    let here = i64::try_from(millis).unwrap_or(i64::MAX);
+    let offset = date.as_millis().saturating_sub(here);
+    match pool.watch.offset {
+        Some(before) if offset.abs_diff(before) <= SKEW_MS.unsigned_abs() => {}
+        before => {
+            pool.watch.offset = Some(offset);
+            if let Some(before) = before {
+                let gained_ms = offset.saturating_sub(before);
+                notices.tell(Notice::ClockSkew {
+                    pool: id,
+                    gained_ms,
+                });
+            }
+        }
+    }
+}
+
+fn watch_levels(
+    pool: &mut Pool,
+    id: PoolId,
+    now: Instant,
+    outside: Instant,
+    notices: &mut Notices,
+) {
+    let watch = &mut pool.watch;
+    let held = watch.limits.iter_mut().zip(&mut watch.scarce);
+    let held = held.zip(&mut watch.told_scarce).zip(Dimension::ALL);
+    for (((limit, scarce), told), dimension) in held {
+        let Some(level) = pool.limiter.level(now, dimension) else {
+            continue;
+        };
+        let same = |old: &Level| (old.rate, old.burst) == (level.rate, level.burst);
+        if !limit.as_ref().is_some_and(same) {
+            notices.tell(Notice::LimitChanged {
+                pool: id,
+                dimension,
+                from: *limit,
+                to: level,
+            });
+        }
+        *limit = Some(level);
+        if level.available.saturating_mul(5) >= level.burst {
+            (*scarce, *told) = (None, false);
+            continue;
+        }
+        let since = *scarce.get_or_insert(outside);
+        if !*told && outside.saturating_duration_since(since) >= SCARCE {
+            *told = true;
+            notices.tell(Notice::Scarce {
+                pool: id,
+                dimension,
+                since,
+            });
+        }
+    }
+}
