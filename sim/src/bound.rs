@@ -27,8 +27,9 @@ pub fn bound(world: &World, seed: u64) -> Outcome {
     let jobs = world.jobs(seed);
     // In minutes of output.
     let plans = [0.0, 0.25, 1.0, 4.0, f64::INFINITY];
-    // It borrows nothing against a sleep or a change of limits.
-    let foreseen = world.sleep.is_some() || world.server.change.is_some();
+    // It borrows nothing against a sleep, an outage or a change of limits.
+    let server = &world.server;
+    let foreseen = world.sleep.is_some() || server.change.is_some() || !server.outages.is_empty();
     let charged_late = matches!(world.server.output, OutputRule::Live | OutputRule::AtEnd);
     let borrows = charged_late && !foreseen;
     let plans = &plans[..if borrows { plans.len() } else { 1 }];

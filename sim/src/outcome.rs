@@ -31,7 +31,7 @@ pub struct Outcome {
     /// all are equal, one over their number where one has all.
     pub fairness: Option<f64>,
     /// Where the server is down at times: the most that were under way at once
-    /// of those that were sent when it could be known to be down.
+    /// of those that were sent while it was, and when that could be known.
     pub probes: Option<usize>,
     /// Where spend is capped: what was sent after the first refusal for it was
     /// heard.

@@ -319,7 +319,7 @@ impl<'a> Run<'a> {
         let seat = &mut self.seats[seat];
         seat.under_way += 1;
         self.traces[id].sent = now;
-        if seat.overloads >= DOWN {
+        if seat.overloads >= DOWN && self.server.is_down(now) {
             self.traces[id].probes = true;
             seat.probes += 1;
             self.out.probes = self.out.probes.map(|most| most.max(seat.probes));

@@ -302,17 +302,22 @@ impl Server {
     /// it might be; the end of time where it never would.
     pub fn admits_at(&mut self, at: Time, job: &Job) -> Result<(), Time> {
         self.advance(at);
-        if let Some(end) = self.outage() {
+        if let Some(end) = self.outage(self.now) {
             return Err(end);
         }
         self.check(job).map_err(|denial| denial.until)
     }
 
-    /// When the present outage ends, if there is one.
-    fn outage(&self) -> Option<Time> {
+    /// Whether there is an outage at that time.
+    pub fn is_down(&self, at: Time) -> bool {
+        self.outage(at).is_some()
+    }
+
+    /// When the outage at that time ends, if there is one.
+    fn outage(&self, at: Time) -> Option<Time> {
         let outages = self.spec.outages.iter().copied();
         let mut spans = outages.map(|(from, span)| (seconds(from), seconds(from + span)));
-        spans.find_map(|(from, to)| (from..to).contains(&self.now).then_some(to))
+        spans.find_map(|(from, to)| (from..to).contains(&at).then_some(to))
     }
 
     fn check(&self, job: &Job) -> Result<(), Denial> {
@@ -359,7 +364,7 @@ impl Server {
     ) -> Reception {
         self.advance(at);
         let by_chance = chance.f64() < self.spec.overloaded;
-        if by_chance || self.outage().is_some() {
+        if by_chance || self.outage(self.now).is_some() {
             return Reception::Overloaded;
         }
         if let Err(denial) = self.check(job) {
