@@ -156,7 +156,7 @@ pub use retry::{
 };
 #[cfg(feature = "alloc")]
 pub use scheduler::{
-    Bounds, CallId, Dropped, Explanation, Full, Job, Next, Notice, PoolId, PoolStanding, Priority,
+    Bounds, CallId, CallStanding, Dropped, Full, Job, Next, Notice, PoolId, PoolStanding, Priority,
     Rejected, RouteId, Scheduler, Shed, TenantId, Verdict,
 };
 #[cfg(feature = "std")]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     decision::{Cause, Wait},
-    limiter::Level,
+    explain::Level,
     time::Instant,
     units::Dimension,
 };
@@ -20,7 +20,7 @@ use crate::{
 /// How a call stands, as [`Scheduler::explain`] says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Explanation {
+pub enum CallStanding {
     /// It is in the queue.
     Queued {
         /// How many of its route go before it, if nothing else comes.
@@ -60,15 +60,15 @@ pub struct PoolStanding {
 impl Scheduler {
     /// How a call stands at `now`; `None` where there is no such call. What goes
     /// before it is counted one by one.
-    pub fn explain(&self, now: Instant, id: CallId) -> Option<Explanation> {
+    pub fn explain(&self, now: Instant, id: CallId) -> Option<CallStanding> {
         let now = self.clock.peek(now);
         let call = self.calls.get(id.slot).filter(|c| c.number == id.number)?;
         Some(match call.at {
-            At::Flying => Explanation::Flying,
+            At::Flying => CallStanding::Flying,
             At::Held => {
                 let active = call.active.and_then(|active| self.active.get(active));
                 let until = active.map_or(now, |active| active.until);
-                Explanation::Held(Wait {
+                CallStanding::Held(Wait {
                     until: self.clock.outside(until),
                     cause: Cause::Backoff,
                 })
@@ -81,7 +81,7 @@ impl Scheduler {
                     State::Empty | State::Ready => (now, None),
                 };
                 let expected = start.saturating_add(Duration::from_nanos(cost));
-                Explanation::Queued {
+                CallStanding::Queued {
                     before,
                     expected: self.clock.outside(expected),
                     cause,

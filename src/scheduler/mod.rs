@@ -49,7 +49,7 @@ use queue::{CLASSES, Flows};
 use route::{Route, State};
 use slab::Slab;
 
-pub use explain::{Explanation, PoolStanding};
+pub use explain::{CallStanding, PoolStanding};
 pub use job::{
     Bounds, CallId, Dropped, Full, Job, Next, PoolId, Priority, Rejected, RouteId, Shed, TenantId,
     Verdict,

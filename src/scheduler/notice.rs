@@ -7,8 +7,8 @@ use alloc::collections::VecDeque;
 use super::{Scheduler, index, job::PoolId, pool::Pool};
 use crate::{
     decision::Class,
+    explain::Level,
     hints::{Problems, ServerHints},
-    limiter::Level,
     time::Instant,
     units::Dimension,
 };
@@ -243,7 +243,7 @@ fn watch_levels(
         let Some(level) = pool.limiter.level(now, dimension) else {
             continue;
         };
-        let same = |old: &Level| (old.rate, old.burst) == (level.rate, level.burst);
+        let same = |old: &Level| (old.rate, old.capacity) == (level.rate, level.capacity);
         if !limit.as_ref().is_some_and(same) {
             notices.tell(Notice::LimitChanged {
                 pool: id,
@@ -253,7 +253,7 @@ fn watch_levels(
             });
         }
         *limit = Some(level);
-        if level.available.saturating_mul(5) >= level.burst {
+        if i128::from(level.there).saturating_mul(5) >= level.capacity.into() {
             (*scarce, *told) = (None, false);
             continue;
         }

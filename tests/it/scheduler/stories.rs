@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sendwhen::{
-    Bounds, CallId, Cause, Class, ConfigError, Dimension, Dropped, Event, Explanation, Failure,
+    Bounds, CallId, CallStanding, Cause, Class, ConfigError, Dimension, Dropped, Event, Failure,
     Full, GiveUp, Instant, Job, Limiter, Next, Notice, Priority, Rate, Rejected, Request, RouteId,
     Scheduler, ServerHints, Shed, TenantId, UnixTime, Verdict,
 };
@@ -531,12 +531,12 @@ fn a_waiting_call_is_told_its_place_and_when_it_will_start_and_starts_then() {
     // The one of high priority goes at once.
     let high = all.remove(3);
     assert_eq!(ids(&mut scheduler, at(0)), [high]);
-    assert_eq!(scheduler.explain(at(0), high), Some(Explanation::Flying));
+    assert_eq!(scheduler.explain(at(0), high), Some(CallStanding::Flying));
     all.push(first);
     let told: Vec<_> = all
         .iter()
         .map(|id| match scheduler.explain(at(0), *id) {
-            Some(Explanation::Queued {
+            Some(CallStanding::Queued {
                 before,
                 expected,
                 cause: Some(Cause::Limit(Dimension::Requests)),
@@ -563,7 +563,7 @@ fn a_pool_tells_how_it_stands() {
     assert_eq!(ids(&mut scheduler, at(0)), [first]);
     let standing = scheduler.explain_pool(at(0), id).unwrap();
     let [requests, ..] = standing.levels;
-    assert_eq!(requests.unwrap().available, 0);
+    assert_eq!(requests.unwrap().there, 0);
     let (waits, wait) = standing.first.unwrap();
     assert_eq!((waits, wait.until), (second, at(1)));
     assert_eq!((standing.flying, standing.paused), (1, None));
@@ -573,7 +573,7 @@ fn a_pool_tells_how_it_stands() {
     assert_eq!((standing.flying, standing.paused), (0, Some(at(9))));
     assert!(matches!(
         scheduler.explain(at(0), first),
-        Some(Explanation::Held(wait)) if wait.until >= at(9)
+        Some(CallStanding::Held(wait)) if wait.until >= at(9)
     ));
     assert_eq!(
         scheduler.notice(),
