@@ -366,10 +366,10 @@ fn limiter() -> Option<()> {
         Event::Cancelled,
     ];
     for event in events {
-        black_box(alone.handle(&mut limiter, now(), event));
+        let _said = black_box(alone.handle(&mut limiter, now(), event));
         black_box(alone.explain(&limiter, now()));
         let mut pools = [&mut limiter, &mut outer];
-        black_box(in_two.handle(&mut pools, now(), event));
+        let _said = black_box(in_two.handle(&mut pools, now(), event));
         black_box(in_two.explain(&pools, now()));
     }
     limiter.rebase(now());
