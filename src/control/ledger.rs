@@ -642,13 +642,12 @@ impl Ledger {
             return false;
         };
         let was_disabled = core::mem::replace(&mut self.disabled, false);
-        let known = self.bucket.as_ref();
-        if known.is_some_and(|bucket| bucket.rate() == rate) {
+        if self.bucket.is_some_and(|bucket| bucket.rate() == rate) {
             return was_disabled;
         }
-        let larger = known.is_none() || self.limit < limit;
-        let set = self.set_limit(now, rate, limit, open);
-        (set.is_ok() && larger) || was_disabled
+        // A smaller limit may come in faster, and what is more than it holds
+        // passes once it is full.
+        self.set_limit(now, rate, limit, open).is_ok() || was_disabled
     }
 
     /// Moves the level to where a head says that it is.
