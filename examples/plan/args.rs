@@ -90,7 +90,7 @@ impl Args {
         let (input, output) = (self.input.get(), self.output.get());
         let max_tokens = self
             .max_tokens
-            .map_or(output.saturating_mul(4), NonZeroU64::get);
+            .map_or_else(|| output.saturating_mul(4), NonZeroU64::get);
         if output > max_tokens {
             return Err(format!(
                 "--output {output} is above --max-tokens {max_tokens}, where answers are cut \

@@ -208,25 +208,24 @@ impl<'a> Bytes<'a> {
             _ => RetryPolicy::new(),
         };
         let mut policy = policy.attempts(u32::from(self.byte())).unwrap_or(policy);
-        if flags & 8 != 0 {
-            if let Ok(backoff) = Backoff::exponential(self.span(), self.span()) {
-                policy = policy.backoff(backoff);
-            }
+        let asked = (flags & 8 != 0).then(|| Backoff::exponential(self.span(), self.span()));
+        if let Some(Ok(backoff)) = asked {
+            policy = policy.backoff(backoff);
         }
-        if flags & 16 != 0 {
-            if let Ok(breaker) = Breaker::after_run(u32::from(self.byte()), self.span()) {
-                policy = policy.breaker(breaker);
-            }
+        let asked =
+            (flags & 16 != 0).then(|| Breaker::after_run(u32::from(self.byte()), self.span()));
+        if let Some(Ok(breaker)) = asked {
+            policy = policy.breaker(breaker);
         }
-        if flags & 32 != 0 {
-            if let Ok(budget) = TokenBudget::new(self.byte().into(), self.byte().into()) {
-                policy = policy.budget(Budget::Tokens(budget));
-            }
+        let asked =
+            (flags & 32 != 0).then(|| TokenBudget::new(self.byte().into(), self.byte().into()));
+        if let Some(Ok(budget)) = asked {
+            policy = policy.budget(Budget::Tokens(budget));
         }
-        if flags & 64 != 0 {
-            if let Ok(throttle) = ClientThrottle::new(u32::from(self.byte()) * 20, self.span()) {
-                policy = policy.throttle(throttle);
-            }
+        let asked = (flags & 64 != 0)
+            .then(|| ClientThrottle::new(u32::from(self.byte()) * 20, self.span()));
+        if let Some(Ok(throttle)) = asked {
+            policy = policy.throttle(throttle);
         }
         policy.verbatim(flags & 128 != 0)
     }
