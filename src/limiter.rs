@@ -962,7 +962,7 @@ impl Limiter {
                 let left = meter.remaining.map_or(i64::MAX, Remaining::at_least);
                 if amount > 0 && meter.remaining.is_some() {
                     // So much that no error of the forecast explains it.
-                    let most = amount.saturating_mul(4);
+                    let most = amount.saturating_add(permit.most).saturating_mul(4);
                     let is_there = left >= i64::try_from(most).unwrap_or(i64::MAX);
                     plenty = Some(plenty.unwrap_or(true) && is_there);
                 }
