@@ -6,8 +6,8 @@ use crate::{
     call::Call,
     clock::Clock,
     control::{
-        Amounts, Concurrency, Control, Counting, Entries, Entry, Forecast, Ledger, Outage, Output,
-        Seen, Sending, ServerClock, SlowStart, Spread, Stamped, mean,
+        Amounts, Control, Counting, Entries, Entry, Forecast, Ledger, Outage, Output, Seen,
+        Sending, ServerClock, SlowStart, Spread, Stamped, mean,
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
@@ -70,7 +70,6 @@ pub struct Limiter {
     cap: Option<u32>,
     slow_start: SlowStart,
     outage: Outage,
-    concurrency: Concurrency,
     pause: Pause,
     closed: Option<Closed>,
     forecast: Forecast,
@@ -165,7 +164,6 @@ impl Limiter {
             cap: None,
             slow_start: SlowStart::new(FIRST),
             outage: Outage::new(seed),
-            concurrency: Concurrency::new(),
             pause: Pause::new(),
             closed: None,
             forecast: Forecast::new(),
@@ -508,15 +506,9 @@ impl Limiter {
         if let Err(Refusal::Until(until)) = self.pause.peek(now) {
             verdict.wait(until, Cause::Pause, until);
         }
-        let caps = [self.cap, self.concurrency.cap()].into_iter().flatten();
-        let cap = caps
-            .min()
-            .map(|cap| cap.saturating_sub(wanted.spare).max(1));
+        let cap = self.cap.map(|cap| cap.saturating_sub(wanted.spare).max(1));
         if let Some(until) = cap.and_then(|cap| self.flights.below(now, cap)) {
             verdict.wait(until, Cause::InFlight, now);
-        }
-        if let Some(until) = self.concurrency.bound(now) {
-            verdict.wait(until, Cause::InFlight, until);
         }
         if let Some(until) = self.slow_start.bound(now) {
             verdict.wait(until, Cause::Confirmation, now);
@@ -784,7 +776,9 @@ impl Limiter {
                 if let Some(mark) = young {
                     self.slow_start.refused(now, mark);
                 }
-                self.throttled(now, permit, class, told);
+                if let Some(wait) = told.wait {
+                    self.throttled(now, permit, class, wait, told.hints);
+                }
             }
             Class::Success => {
                 if let Some(mark) = young {
@@ -872,12 +866,6 @@ impl Limiter {
                 self.confirm(now, permit);
             }
         }
-        if !permit.refunded {
-            let others = self.flights.count(now);
-            if self.concurrency.ended(now, others) {
-                loosened = loosened.and(Binding::of(Cause::InFlight));
-            }
-        }
         if let Some(actual) = actual.filter(|_| !permit.refunded) {
             let took = nanos(now.saturating_duration_since(permit.sent));
             self.sending.latency = mean(self.sending.latency, took);
@@ -946,26 +934,19 @@ impl Limiter {
     /// The server refused a request and wants it to wait. Blames the dimensions
     /// that its head shows to be short of what was asked; where there is none
     /// the pool stops.
-    fn throttled(&mut self, now: Instant, permit: &Permit, class: Class, told: Told<'_>) {
-        if class == Class::Concurrency {
-            self.too_many(now, permit);
-            return;
-        }
-        let Some(wait) = told.wait else {
-            return;
-        };
+    fn throttled(
+        &mut self,
+        now: Instant,
+        permit: &Permit,
+        class: Class,
+        wait: Duration,
+        hints: Option<&ServerHints>,
+    ) {
         let mut blamed = false;
-        let mut plenty = None;
-        if let Some(hints) = told.hints {
+        if let Some(hints) = hints {
             for (dimension, meter) in self.meters(hints) {
                 let amount = permit.cost.get(dimension);
                 let left = meter.remaining.map_or(i64::MAX, Remaining::at_least);
-                if amount > 0 && meter.remaining.is_some() {
-                    // So much that no error of the forecast explains it.
-                    let most = amount.saturating_add(permit.most).saturating_mul(4);
-                    let is_there = left >= i64::try_from(most).unwrap_or(i64::MAX);
-                    plenty = Some(plenty.unwrap_or(true) && is_there);
-                }
                 if amount > 0 && left < i64::try_from(amount).unwrap_or(i64::MAX) {
                     self.blame(now, dimension, permit, wait);
                     blamed = true;
@@ -995,21 +976,9 @@ impl Limiter {
                 blamed = true;
             }
         }
-        if blamed {
-            return;
-        }
-        if plenty == Some(true) && class == Class::Throttled(None) && Concurrency::is_likely(wait) {
-            self.too_many(now, permit);
-        } else {
+        if !blamed {
             self.pause.until(now.saturating_add(wait));
         }
-    }
-
-    /// It was refused because too many were under way.
-    fn too_many(&mut self, now: Instant, permit: &Permit) {
-        let took = now.saturating_duration_since(permit.sent);
-        let others = self.flights.count(now).saturating_sub(1);
-        self.concurrency.refused(now, took, others);
     }
 }
 

@@ -5,7 +5,6 @@
 //! forecasts and how many may be sent before the server is heard. Nothing here
 //! decides alone: the limiter asks all of them.
 
-mod concurrency;
 mod forecast;
 mod ledger;
 mod outage;
@@ -14,7 +13,6 @@ mod server_clock;
 mod settings;
 mod slow_start;
 
-pub(crate) use concurrency::Concurrency;
 pub(crate) use forecast::{Forecast, Spread};
 pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, Stamped, mean};
 pub(crate) use outage::Outage;
