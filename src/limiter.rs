@@ -6,8 +6,8 @@ use crate::{
     call::Call,
     clock::Clock,
     control::{
-        Amounts, Control, Counting, Entries, Entry, Forecast, Ledger, Outage, Output, Seen,
-        Sending, ServerClock, SlowStart, Spread, Stamped, mean,
+        Amounts, Control, Counting, Entries, Entry, Forecast, Ledger, Output, Seen, Sending,
+        ServerClock, SlowStart, Spread, Stamped, mean,
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
@@ -69,7 +69,6 @@ pub struct Limiter {
     flights: Flights,
     cap: Option<u32>,
     slow_start: SlowStart,
-    outage: Outage,
     pause: Pause,
     closed: Option<Closed>,
     forecast: Forecast,
@@ -163,7 +162,6 @@ impl Limiter {
             flights: Flights::over(LIFETIME),
             cap: None,
             slow_start: SlowStart::new(FIRST),
-            outage: Outage::new(seed),
             pause: Pause::new(),
             closed: None,
             forecast: Forecast::new(),
@@ -513,9 +511,6 @@ impl Limiter {
         if let Some(until) = self.slow_start.bound(now) {
             verdict.wait(until, Cause::Confirmation, now);
         }
-        if let Some(until) = self.outage.bound(now, self.slow_start.fates(now)) {
-            verdict.wait(until, Cause::Outage, now);
-        }
         for bound in self.guard.bounds(now) {
             verdict.wait(bound.until, bound.cause, bound.earliest);
         }
@@ -649,7 +644,6 @@ impl Limiter {
         self.sending.admitted = number.wrapping_add(1);
         let before = core::mem::replace(&mut self.sending.last, now);
         self.guard.sent(now, number);
-        self.outage.sent(now, number);
         Permit {
             number,
             sent: now,
@@ -784,7 +778,6 @@ impl Limiter {
                 if let Some(mark) = young {
                     self.slow_start.heard(now, mark);
                     self.confirm(now, permit);
-                    self.open_up(Binding::of(Cause::Outage));
                 }
             }
             _ => {
@@ -795,27 +788,6 @@ impl Limiter {
                 if class == Class::Exhausted {
                     self.closed = Some(Closed { until: None });
                     self.open_up(Binding::ALL);
-                }
-            }
-        }
-        self.judge_server(now, permit, class);
-    }
-
-    /// What an end of this class says of whether the server is up.
-    fn judge_server(&mut self, now: Instant, permit: &Permit, class: Class) {
-        let number = permit.number;
-        match class {
-            Class::Overloaded => {
-                let took = now.saturating_duration_since(permit.sent);
-                let fates = self.slow_start.fates(now);
-                if self.outage.failed(now, number, took, fates) {
-                    self.slow_start.restart(now);
-                }
-            }
-            Class::Transient => self.outage.undecided(now, number),
-            _ => {
-                if self.outage.survived(number) {
-                    self.open_up(Binding::of(Cause::Outage));
                 }
             }
         }
@@ -850,7 +822,6 @@ impl Limiter {
             return;
         }
         let mut loosened = Binding::of(Cause::InFlight).and(Binding::of(Cause::Confirmation));
-        self.outage.undecided(now, permit.number);
         if self.guard.forgotten(now, permit.number) {
             loosened = loosened.and(Binding::of(Cause::Breaker));
         }
@@ -1059,7 +1030,6 @@ impl Binding {
             Cause::Pause => 4 << Dimension::COUNT,
             Cause::Breaker => 8 << Dimension::COUNT,
             Cause::SendRate => 16 << Dimension::COUNT,
-            Cause::Outage => 32 << Dimension::COUNT,
             Cause::RetryAfter | Cause::Backoff | Cause::Response => 0,
         })
     }

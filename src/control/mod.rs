@@ -7,7 +7,6 @@
 
 mod forecast;
 mod ledger;
-mod outage;
 mod output;
 mod server_clock;
 mod settings;
@@ -15,7 +14,6 @@ mod slow_start;
 
 pub(crate) use forecast::{Forecast, Spread};
 pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, Stamped, mean};
-pub(crate) use outage::Outage;
 pub(crate) use output::{Amounts, Entries, Output};
 pub(crate) use server_clock::ServerClock;
 pub use settings::{Control, OutputRule};
