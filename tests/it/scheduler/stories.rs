@@ -500,12 +500,12 @@ fn the_cost_of_what_waits_is_bounded_as_the_time_that_it_takes() {
     let pool = scheduler.add_pool(limiter);
     let route = scheduler.add_route(&[&[pool]]).unwrap();
     let of = |tokens| Job::new(Request::new().max_tokens(tokens), route);
-    // Half of `max_tokens` is expected: 24 s each.
-    assert!(scheduler.submit(at(0), of(800)).is_ok());
-    assert!(scheduler.submit(at(0), of(800)).is_ok());
+    // A quarter of `max_tokens` is expected: 24 s each.
+    assert!(scheduler.submit(at(0), of(1_600)).is_ok());
+    assert!(scheduler.submit(at(0), of(1_600)).is_ok());
     let full = Err(Rejected::Full(Full::Cost));
-    assert_eq!(scheduler.submit(at(0), of(800)), full);
-    assert!(scheduler.submit(at(0), of(390)).is_ok());
+    assert_eq!(scheduler.submit(at(0), of(1_600)), full);
+    assert!(scheduler.submit(at(0), of(780)).is_ok());
 }
 
 #[test]
