@@ -380,6 +380,10 @@ impl StateMachineTest for Test {
                 });
                 model.settings = settings;
                 model.changes += 1;
+                // What was promised ahead is a debt from here on.
+                for made in &mut model.charges {
+                    made.at = made.at.min(model.now);
+                }
             }
             Step::Advance(by) => model.now += by,
         }
