@@ -91,7 +91,13 @@ where
     };
     let said = ask(now);
     match (said, naive.expect(now, amount)) {
-        (Ok(()), Expect::Passes | Expect::NotYetOrPasses) => return true,
+        (Ok(()), Expect::Passes | Expect::NotYetOrPasses) => {
+            for later in [1, 1_000, 1 << 30] {
+                let later = ask(now.saturating_add(later));
+                assert_eq!(later, Ok(()), "what passes goes on passing: {limit:?}");
+            }
+            return true;
+        }
         (Err(Refusal::Never), Expect::Never) => return false,
         (Err(Refusal::Until(_)), Expect::NotYet | Expect::NotYetOrPasses) => {}
         (said, expected) => {

@@ -185,13 +185,11 @@ impl Log {
         self.entries.iter().map(|e| e.at).max().unwrap_or(0)
     }
 
-    /// Whether one more entry would find no room: then what is charged by force
-    /// is not told apart from the newest.
+    /// Whether no entry is free; what passed at one instant is one.
     pub fn is_full(&self, now: u64) -> bool {
-        let now = now.max(self.latest());
         let mut times: Vec<u64> = self.live(now).map(|entry| entry.at).collect();
         times.dedup();
-        times.len() >= self.room && !times.contains(&now)
+        times.len() >= self.room
     }
 
     fn live(&self, now: u64) -> impl Iterator<Item = &Entry> {

@@ -291,6 +291,24 @@ fn each_window_has_its_own_edges() {
     assert_eq!(asked(counter.aligned_to(midnight)), until(66));
 }
 
+/// Found by fuzzing: full of entries, a log let more of the newest one's instant
+/// pass, and a nanosecond later did not; so the instant that was named for it
+/// and others together was too early.
+#[test]
+fn a_full_log_is_full_at_the_instant_of_its_newest_entry() {
+    let second = Duration::from_secs(1);
+    let mut limits = (
+        SlidingLog::new(9, second, [LogEntry::EMPTY; 2]).unwrap(),
+        Spacing::new(Rate::per_second(10).unwrap()),
+    );
+    for at in [t(0), t(1)] {
+        assert!(limits.try_acquire(at, (1, 1)).is_ok());
+    }
+    let blocked = limits.peek(t(1), (1, 1)).unwrap_err();
+    assert_eq!((blocked.by, blocked.refusal), (0, Refusal::Until(t(10))));
+    assert!(limits.try_acquire(t(10), (1, 1)).is_ok());
+}
+
 #[test]
 fn a_quota_is_paced_to_its_reset() {
     let hour = |n: u64| Instant::from_secs(3_600 * n);
