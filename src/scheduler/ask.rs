@@ -192,12 +192,12 @@ impl Scheduler {
                 break;
             }
         }
-        self.choose(now, wish, &offers)
+        self.choose(now, wish, order.aged, &offers)
     }
 
     /// Of what the alternatives say, the most preferred that can start no later
     /// than the first possible and the patience for preference.
-    fn choose(&mut self, now: Instant, wish: &Wish, offers: &[Offer]) -> Answer {
+    fn choose(&mut self, now: Instant, wish: &Wish, aged: bool, offers: &[Offer]) -> Answer {
         let start = |offer: &Offer| match offer {
             Offer::Pass => Some(now),
             Offer::Refuse(refused) => Some(refused.start),
@@ -242,6 +242,7 @@ impl Scheduler {
         }
         let block = Block {
             slot: wish.slot,
+            aged,
             start: refused.start,
             again: again.min(wish.start_by).max(after(now)),
             cause: refused.cause,
@@ -431,7 +432,7 @@ impl Scheduler {
         }
         self.unload(tenant, cost);
         for number in set {
-            self.passed(number, aged);
+            self.passed(now, number, aged);
         }
         Some(Next::Send {
             id,
@@ -458,21 +459,26 @@ impl Scheduler {
         if flow.routes == 0 {
             return;
         }
-        let mut other_first = Vec::new();
+        let (mut other_first, mut later) = (Vec::new(), Vec::new());
         for (number, route) in (0..).zip(&mut self.routes) {
             if route.home != home || !route.lane(class).is_some_and(|lane| lane.has(tenant)) {
                 continue;
             }
+            let before = route.top(now, &self.pools);
             route.change(class, |lane| lane.retag(tenant, flow.tag));
-            let top = route.top(now, &self.pools);
-            if let (State::Blocked(block), Some(top)) = (route.state, top) {
-                if block.slot != top.slot {
+            if let State::Blocked(block) = route.state {
+                if !route.is_still_first(&block, now, &self.pools) {
                     other_first.push(number);
+                } else if route.top(now, &self.pools) != before {
+                    later.push(number);
                 }
             }
         }
         for number in other_first {
             self.wake(number);
+        }
+        for number in later {
+            self.open_what_is_claimed(number);
         }
     }
 

@@ -498,7 +498,7 @@ impl Scheduler {
         }
         let route = call.route;
         self.set_critical_alarm(route);
-        self.news_of(route, slot);
+        self.news_of(route);
     }
 
     /// Takes a call out of the queue, wherever in it it is.
@@ -535,7 +535,7 @@ impl Scheduler {
         }
         let route = call.route;
         self.set_critical_alarm(route);
-        self.loss_of(route, slot);
+        self.loss_of(route);
     }
 
     /// Takes a call that waits out, changes it, and puts it back.

@@ -54,6 +54,8 @@ pub(super) enum State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Block {
     pub(super) slot: u32,
+    /// It was first because it has waited long.
+    pub(super) aged: bool,
     /// When it may be sent if nothing is reported.
     pub(super) start: Instant,
     /// When it is worth to ask again: no later than `start`.
@@ -206,9 +208,16 @@ impl Route {
         aged.filter(|_| self.is_aged_turn(pools)).or(self.first)
     }
 
-    /// Whether something waits here that may have a turn of its age.
-    pub(super) const fn may_come_of_age(&self) -> bool {
-        self.oldest.is_some()
+    /// Whether its first is still the one that `block` holds, for the same
+    /// reason.
+    pub(super) fn is_still_first(
+        &self,
+        block: &Block,
+        now: Instant,
+        pools: &[Option<Pool>],
+    ) -> bool {
+        let top = self.top(now, pools);
+        top.is_some_and(|top| (top.slot, top.aged) == (block.slot, block.aged))
     }
 
     /// When its first is another for its age, though nothing happens.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::{
     Scheduler, index,
-    route::{Block, Route, State, Top},
+    route::{Block, State, Top},
 };
 use crate::time::Instant;
 
@@ -161,13 +161,10 @@ impl Scheduler {
     }
 
     /// The first of a route that is awake was refused: it sleeps.
-    pub(super) fn block(&mut self, now: Instant, number: u32, mut block: Block, waits: Vec<u32>) {
+    pub(super) fn block(&mut self, now: Instant, number: u32, block: Block, waits: Vec<u32>) {
         let Some(route) = self.routes.get_mut(index(number)) else {
             return;
         };
-        if let Some(due) = route.comes_of_age(now, &self.pools) {
-            block.again = block.again.min(due);
-        }
         self.alarms.insert((block.again, number));
         let mut opened = Vec::new();
         for &pool in &waits {
@@ -190,6 +187,7 @@ impl Scheduler {
         route.state = State::Blocked(block);
         let claim = (!block.behind).then_some(block);
         let old = core::mem::replace(&mut route.claim, claim);
+        self.come_of_age(now, number, block);
         if let Some(old) = old.filter(|old| !claim.is_some_and(|new| new.is_same_claim(old))) {
             self.wake_the_held_up(number, &old, &block);
         }
@@ -203,6 +201,23 @@ impl Scheduler {
         let route = self.routes.get_mut(index(number));
         if let Some(old) = route.and_then(|route| route.claim.take()) {
             self.wake_the_held_up(number, &old, &old);
+        }
+    }
+
+    /// Others may go before the first of a route that did not: to these its
+    /// claim is nothing any more.
+    pub(super) fn open_what_is_claimed(&mut self, number: u32) {
+        let Some(route) = self.routes.get(index(number)) else {
+            return;
+        };
+        let State::Blocked(block) = route.state else {
+            return;
+        };
+        let claimed = route.alternatives.get(block.alternative);
+        for &pool in claimed.filter(|_| !block.behind).into_iter().flatten() {
+            if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+                open(&mut self.open, place, pool);
+            }
         }
     }
 
@@ -253,8 +268,8 @@ impl Scheduler {
         }
     }
 
-    /// `slot` began to wait on `number`.
-    pub(super) fn news_of(&mut self, number: u32, slot: u32) {
+    /// Something began to wait on `number`.
+    pub(super) fn news_of(&mut self, number: u32) {
         let Some(route) = self.routes.get(index(number)) else {
             return;
         };
@@ -262,16 +277,34 @@ impl Scheduler {
             State::Ready => {}
             State::Empty => self.rest(number),
             State::Blocked(block) => {
-                let top = route.top(self.clock.latest(), &self.pools);
-                if top.is_some_and(|top| top.slot == slot) || route.may_be_passed(&block) {
+                let now = self.clock.latest();
+                if !route.is_still_first(&block, now, &self.pools) || route.may_be_passed(&block) {
                     self.wake(number);
+                } else {
+                    self.come_of_age(now, number, block);
                 }
             }
         }
     }
 
-    /// `slot` waits no longer on `number`.
-    pub(super) fn loss_of(&mut self, number: u32, slot: u32) {
+    /// Something that waits on a route that sleeps may have waited long, and so
+    /// go first, before the route is to be asked again: then it sleeps until
+    /// that.
+    fn come_of_age(&mut self, now: Instant, number: u32, mut block: Block) {
+        let Some(route) = self.routes.get_mut(index(number)) else {
+            return;
+        };
+        let due = route.comes_of_age(now, &self.pools);
+        if let Some(due) = due.filter(|due| *due < block.again) {
+            self.alarms.remove(&(block.again, number));
+            block.again = due;
+            self.alarms.insert((due, number));
+            route.state = State::Blocked(block);
+        }
+    }
+
+    /// Something waits no longer on `number`.
+    pub(super) fn loss_of(&mut self, number: u32) {
         let Some(route) = self.routes.get(index(number)) else {
             return;
         };
@@ -283,7 +316,8 @@ impl Scheduler {
                 }
             }
             State::Blocked(block) => {
-                if block.slot == slot || route.is_empty() || route.may_be_passed(&block) {
+                let now = self.clock.latest();
+                if !route.is_still_first(&block, now, &self.pools) || route.may_be_passed(&block) {
                     self.wake(number);
                 }
             }
@@ -321,32 +355,36 @@ impl Scheduler {
     }
 
     /// A call was sent over `pool`.
-    pub(super) fn passed(&mut self, number: u32, aged: bool) {
+    pub(super) fn passed(&mut self, now: Instant, number: u32, aged: bool) {
         if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
             let was_turn = pool.is_aged_turn();
             pool.turn = if aged { 0 } else { pool.turn.saturating_add(1) };
             open(&mut self.open, pool, number);
-            if pool.is_aged_turn() && !was_turn {
-                self.wake_the_aged(number);
+            if pool.is_aged_turn() != was_turn {
+                self.look_at_turns(now, number);
             }
         }
     }
 
-    /// It is the turn of those that have waited long: another may be first now on
-    /// routes that sleep at `pool`.
-    fn wake_the_aged(&mut self, pool: u32) {
-        let Some(place) = self.pools.get(index(pool)).and_then(Option::as_ref) else {
-            return;
-        };
-        let sleepers = place.waiters.iter().chain(&place.claims).copied();
-        let sleepers: Vec<u32> = sleepers
-            .filter(|route| {
-                let route = self.routes.get(index(*route));
-                route.is_some_and(Route::may_come_of_age)
-            })
-            .collect();
-        for route in sleepers {
-            self.wake(route);
+    /// At `pool` it is the turn of those that have waited long, or no longer:
+    /// another may be first now on routes that go over it.
+    fn look_at_turns(&mut self, now: Instant, pool: u32) {
+        for number in 0..super::number(self.routes.len()) {
+            let Some(route) = self.routes.get(index(number)) else {
+                continue;
+            };
+            let State::Blocked(block) = route.state else {
+                continue;
+            };
+            let mut sets = route.alternatives.iter().flatten();
+            if !sets.any(|other| *other == pool) {
+                continue;
+            }
+            if route.is_still_first(&block, now, &self.pools) {
+                self.come_of_age(now, number, block);
+            } else {
+                self.wake(number);
+            }
         }
     }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sendwhen::{
-    Bounds, CallId, CallStanding, Cause, Class, ConfigError, Dimension, Dropped, Event, Failure,
-    Full, GiveUp, Instant, Job, Limiter, Next, Notice, Priority, Rate, Rejected, Request, RouteId,
-    Scheduler, ServerHints, Shed, TenantId, UnixTime, Verdict,
+    Backoff, Bounds, CallId, CallStanding, Cause, Class, ConfigError, Dimension, Dropped, Event,
+    Failure, Full, GiveUp, Instant, Jitter, Job, Limiter, Next, Notice, Priority, Rate, Rejected,
+    Request, RetryPolicy, RouteId, Scheduler, ServerHints, Shed, TenantId, UnixTime, Verdict,
 };
 
 use super::{answered, at, done, head, ids, pool, sent};
@@ -282,6 +282,111 @@ fn a_small_call_passes_a_large_one_that_waits_for_something_else() {
     assert_eq!(ids(&mut scheduler, at(29)), [], "one image would delay it");
     assert_eq!(ids(&mut scheduler, at(30)), [large]);
     assert_eq!(ids(&mut scheduler, at(36)), [like_it]);
+}
+
+/// Half the images of a pool are taken by calls of low priority, and the next of
+/// its sendings is left to those that have waited for ten seconds.
+fn half_the_images_and_an_aged_turn() -> (Scheduler, [RouteId; 2], CallId) {
+    let mut scheduler = Scheduler::new(42).aging(Duration::from_secs(10));
+    let second = Duration::from_secs(1);
+    let backoff = Backoff::exponential(second, second).unwrap();
+    let policy = RetryPolicy::new().backoff(backoff.jitter(Jitter::None));
+    let inner = scheduler.add_pool(images().retry(policy));
+    let outer = scheduler.add_pool(pool(6_000, 100));
+    let both = scheduler.add_route(&[&[inner, outer]]).unwrap();
+    let alone = scheduler.add_route(&[&[outer]]).unwrap();
+    let low = |images| with_images(both, images).priority(Priority::Low);
+    for images in [4, 0, 0, 0, 0, 0] {
+        scheduler.submit(at(0), low(images)).unwrap();
+    }
+    assert_eq!(done(&mut scheduler, at(0)).len(), 6);
+    let last = scheduler.submit(at(0), low(1)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [last]);
+    (scheduler, [both, alone], last)
+}
+
+fn with_images(route: RouteId, images: u64) -> Job {
+    Job::new(Request::new().own([images, 0, 0]), route)
+}
+
+/// Found by the machine: all slept until the large call could start.
+#[test]
+fn a_call_that_comes_back_goes_first_once_it_has_waited_long() {
+    let (mut scheduler, [route, _], last) = half_the_images_and_an_aged_turn();
+    let large = scheduler.submit(at(1), with_images(route, 10)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(1)), []);
+    let unsent = Event::Failed(Failure::NotSent);
+    assert_eq!(scheduler.handle(at(8), last, unsent), Verdict::Queued);
+    assert_eq!(ids(&mut scheduler, at(8)), [], "it backs off");
+    assert_eq!(ids(&mut scheduler, at(9)), [], "the large one goes first");
+    let Next::Wait(wait) = scheduler.next(at(9)) else {
+        panic!("nothing may go");
+    };
+    assert_eq!(wait.until, at(10), "then it is due");
+    assert_eq!(ids(&mut scheduler, at(10)), [last]);
+    assert_eq!(ids(&mut scheduler, at(29)), []);
+    assert_eq!(ids(&mut scheduler, at(30)), [large]);
+}
+
+/// Found by the machine: he slept until the other had started.
+#[test]
+fn who_was_held_up_goes_at_once_when_it_is_his_turn() {
+    let mut scheduler = Scheduler::new(1);
+    let shared = scheduler.add_pool(pool(10, 3));
+    let inner = scheduler.add_pool(pool(11, 2));
+    let other = scheduler.add_pool(pool(10, 1));
+    let both = scheduler.add_route(&[&[inner, shared]]).unwrap();
+    let alone = scheduler.add_route(&[&[shared]]).unwrap();
+    let either = scheduler.add_route(&[&[shared], &[other]]).unwrap();
+    let mut submit = |route, tenant, priority| {
+        let job = job(route).tenant(TenantId::new(tenant));
+        scheduler.submit(at(0), job.priority(priority)).unwrap()
+    };
+    let first = [1, 1].map(|tenant| submit(both, tenant, Priority::High));
+    // The inner pool has room in 5.5 s; the shared one must have it then, too.
+    let blocked = submit(both, 2, Priority::Normal);
+    let held_up = submit(alone, 3, Priority::Normal);
+    // But as this goes elsewhere, its tenant has had its turn.
+    let elsewhere = submit(either, 2, Priority::Normal);
+    let all = [first[0], first[1], elsewhere, held_up];
+    assert_eq!(ids(&mut scheduler, at(0)), all);
+    assert_eq!(ids(&mut scheduler, at(6)), [blocked]);
+}
+
+/// What was first because another of its class had waited long, is first no
+/// longer when that is cancelled.
+#[test]
+fn who_goes_first_is_asked_anew_when_the_oldest_is_cancelled() {
+    let (mut scheduler, [route, _], _) = half_the_images_and_an_aged_turn();
+    let large = |tenant| {
+        let job = with_images(route, 10).priority(Priority::Low);
+        job.tenant(TenantId::new(tenant))
+    };
+    let oldest = scheduler.submit(at(1), large(2)).unwrap();
+    let before_it = scheduler.submit(at(5), large(1)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(11)), []);
+    let small = scheduler.submit(at(12), with_images(route, 1)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(12)), []);
+    let _given_up = scheduler.handle(at(13), oldest, Event::Cancelled);
+    assert_eq!(ids(&mut scheduler, at(13)), [small]);
+    assert_eq!(ids(&mut scheduler, at(36)), [before_it]);
+}
+
+/// What was first because it has waited long, is first no longer when a call of
+/// another route has had that turn.
+#[test]
+fn who_goes_first_is_asked_anew_when_the_turn_of_the_oldest_is_over() {
+    let (mut scheduler, [route, other], _) = half_the_images_and_an_aged_turn();
+    let large = with_images(route, 10).priority(Priority::Low);
+    let large = scheduler.submit(at(1), large).unwrap();
+    assert_eq!(ids(&mut scheduler, at(11)), []);
+    let small = scheduler.submit(at(12), with_images(route, 1)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(12)), []);
+    let due_now = Request::new().start_by(at(13));
+    let due_now = Job::new(due_now, other).priority(Priority::Low);
+    let due_now = scheduler.submit(at(13), due_now).unwrap();
+    assert_eq!(ids(&mut scheduler, at(13)), [due_now, small]);
+    assert_eq!(ids(&mut scheduler, at(36)), [large]);
 }
 
 #[test]
