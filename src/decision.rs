@@ -195,6 +195,9 @@ pub enum Cause {
     Backoff,
     /// The breaker is open, or waits for its probe.
     Breaker,
+    /// The server is down, or all that was sent last says so; one at a time asks
+    /// whether it still is.
+    Outage,
     /// The rate that refusals taught.
     SendRate,
     /// It was sent; the answer is not there yet.
@@ -213,6 +216,7 @@ impl Cause {
                 | Self::Confirmation
                 | Self::Pause
                 | Self::Breaker
+                | Self::Outage
                 | Self::SendRate
         )
     }
@@ -228,6 +232,7 @@ impl fmt::Display for Cause {
             Self::RetryAfter => "the server's retry-after",
             Self::Backoff => "backoff",
             Self::Breaker => "the breaker, which failures opened",
+            Self::Outage => "an outage of the server to end",
             Self::SendRate => "the rate that refusals taught",
             Self::Response => "the response",
         }

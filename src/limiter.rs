@@ -6,8 +6,8 @@ use crate::{
     call::Call,
     clock::Clock,
     control::{
-        Amounts, Control, Counting, Entries, Entry, Forecast, Ledger, Output, Seen, Sending,
-        ServerClock, SlowStart, Spread, Stamped, mean,
+        Amounts, Concurrency, Control, Counting, Entries, Entry, Forecast, Ledger, Outage, Output,
+        Seen, Sending, ServerClock, SlowStart, Spread, Stamped, mean,
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
@@ -69,6 +69,8 @@ pub struct Limiter {
     flights: Flights,
     cap: Option<u32>,
     slow_start: SlowStart,
+    outage: Outage,
+    concurrency: Concurrency,
     pause: Pause,
     closed: Option<Closed>,
     forecast: Forecast,
@@ -162,6 +164,8 @@ impl Limiter {
             flights: Flights::over(LIFETIME),
             cap: None,
             slow_start: SlowStart::new(FIRST),
+            outage: Outage::new(seed),
+            concurrency: Concurrency::new(),
             pause: Pause::new(),
             closed: None,
             forecast: Forecast::new(),
@@ -504,12 +508,21 @@ impl Limiter {
         if let Err(Refusal::Until(until)) = self.pause.peek(now) {
             verdict.wait(until, Cause::Pause, until);
         }
-        let cap = self.cap.map(|cap| cap.saturating_sub(wanted.spare).max(1));
+        let caps = [self.cap, self.concurrency.cap()].into_iter().flatten();
+        let cap = caps
+            .min()
+            .map(|cap| cap.saturating_sub(wanted.spare).max(1));
         if let Some(until) = cap.and_then(|cap| self.flights.below(now, cap)) {
             verdict.wait(until, Cause::InFlight, now);
         }
+        if let Some(until) = self.concurrency.bound(now) {
+            verdict.wait(until, Cause::InFlight, until);
+        }
         if let Some(until) = self.slow_start.bound(now) {
             verdict.wait(until, Cause::Confirmation, now);
+        }
+        if let Some(until) = self.outage.bound(now, self.slow_start.fates(now)) {
+            verdict.wait(until, Cause::Outage, now);
         }
         for bound in self.guard.bounds(now) {
             verdict.wait(bound.until, bound.cause, bound.earliest);
@@ -644,6 +657,7 @@ impl Limiter {
         self.sending.admitted = number.wrapping_add(1);
         let before = core::mem::replace(&mut self.sending.last, now);
         self.guard.sent(now, number);
+        self.outage.sent(now, number);
         Permit {
             number,
             sent: now,
@@ -662,20 +676,31 @@ impl Limiter {
     pub(crate) fn refund_permit(&mut self, permit: &mut Permit) {
         self.flights.forget(permit.slice, permit.charges());
         self.sending.refused(permit.number);
-        self.take_back(permit);
+        self.take_back(permit, false);
     }
 
-    /// As if it had never been charged.
-    fn take_back(&mut self, permit: &mut Permit) {
+    /// Gives back all that it was charged; `undo` where it is the newest and
+    /// nothing was heard of it, as if it had never been.
+    fn take_back(&mut self, permit: &mut Permit, undo: bool) {
         permit.refunded = true;
         let mut loosened = Binding::NONE;
         let places = permit.entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
-            if ledger.refund(permit.number, entry) {
+            let lifted = if undo {
+                ledger.undo(entry)
+            } else {
+                ledger.refund(permit.number, entry)
+            };
+            if lifted {
                 loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
             }
         }
-        if self.output.refund(permit.number, &mut permit.output) {
+        let lifted = if undo {
+            self.output.undo(&mut permit.output)
+        } else {
+            self.output.refund(permit.number, &mut permit.output)
+        };
+        if lifted {
             loosened = loosened.and(OUTPUT);
         }
         self.open_up(loosened);
@@ -770,24 +795,44 @@ impl Limiter {
                 if let Some(mark) = young {
                     self.slow_start.refused(now, mark);
                 }
-                if let Some(wait) = told.wait {
-                    self.throttled(now, permit, class, wait, told.hints);
-                }
+                self.throttled(now, permit, class, told);
             }
             Class::Success => {
                 if let Some(mark) = young {
                     self.slow_start.heard(now, mark);
                     self.confirm(now, permit);
+                    self.open_up(Binding::of(Cause::Outage));
                 }
             }
             _ => {
                 if let Some(mark) = young {
                     self.slow_start.forget(now, mark);
-                    self.open_up(Binding::of(Cause::Confirmation));
+                    self.open_up(YOUNG);
                 }
                 if class == Class::Exhausted {
                     self.closed = Some(Closed { until: None });
                     self.open_up(Binding::ALL);
+                }
+            }
+        }
+        self.judge_server(now, permit, class);
+    }
+
+    /// What an end of this class says of whether the server is up.
+    fn judge_server(&mut self, now: Instant, permit: &Permit, class: Class) {
+        let number = permit.number;
+        match class {
+            Class::Overloaded => {
+                let took = now.saturating_duration_since(permit.sent);
+                let fates = self.slow_start.fates(now);
+                if self.outage.failed(now, number, took, fates) {
+                    self.slow_start.restart(now);
+                }
+            }
+            Class::Transient => self.outage.undecided(now, number),
+            _ => {
+                if self.outage.survived(number) {
+                    self.open_up(Binding::of(Cause::Outage));
                 }
             }
         }
@@ -821,13 +866,14 @@ impl Limiter {
         if !self.flights.give_back(now, permit.slice, permit.charges()) {
             return;
         }
-        let mut loosened = Binding::of(Cause::InFlight).and(Binding::of(Cause::Confirmation));
+        let mut loosened = Binding::of(Cause::InFlight).and(YOUNG);
+        self.outage.undecided(now, permit.number);
         if self.guard.forgotten(now, permit.number) {
             loosened = loosened.and(Binding::of(Cause::Breaker));
         }
         if actual == Some(Cost::ZERO) && !permit.refunded {
-            self.sending.undo(permit.number, permit.before);
-            self.take_back(permit);
+            let undone = self.sending.undo(permit.number, permit.before);
+            self.take_back(permit, undone);
         }
         if let Some(mark) = permit.young {
             if permit.refunded {
@@ -835,6 +881,12 @@ impl Limiter {
             } else {
                 self.slow_start.heard(now, mark);
                 self.confirm(now, permit);
+            }
+        }
+        if !permit.refunded {
+            let others = self.flights.count(now);
+            if self.concurrency.ended(now, others) {
+                loosened = loosened.and(Binding::of(Cause::InFlight));
             }
         }
         if let Some(actual) = actual.filter(|_| !permit.refunded) {
@@ -905,19 +957,26 @@ impl Limiter {
     /// The server refused a request and wants it to wait. Blames the dimensions
     /// that its head shows to be short of what was asked; where there is none
     /// the pool stops.
-    fn throttled(
-        &mut self,
-        now: Instant,
-        permit: &Permit,
-        class: Class,
-        wait: Duration,
-        hints: Option<&ServerHints>,
-    ) {
+    fn throttled(&mut self, now: Instant, permit: &Permit, class: Class, told: Told<'_>) {
+        if class == Class::Concurrency {
+            self.too_many(now, permit);
+            return;
+        }
+        let Some(wait) = told.wait else {
+            return;
+        };
         let mut blamed = false;
-        if let Some(hints) = hints {
+        let mut plenty = None;
+        if let Some(hints) = told.hints {
             for (dimension, meter) in self.meters(hints) {
                 let amount = permit.cost.get(dimension);
                 let left = meter.remaining.map_or(i64::MAX, Remaining::at_least);
+                if amount > 0 && meter.remaining.is_some() {
+                    // So much that no error of the forecast explains it.
+                    let most = amount.saturating_mul(4);
+                    let is_there = left >= i64::try_from(most).unwrap_or(i64::MAX);
+                    plenty = Some(plenty.unwrap_or(true) && is_there);
+                }
                 if amount > 0 && left < i64::try_from(amount).unwrap_or(i64::MAX) {
                     self.blame(now, dimension, permit, wait);
                     blamed = true;
@@ -947,9 +1006,27 @@ impl Limiter {
                 blamed = true;
             }
         }
-        if !blamed {
+        if blamed {
+            return;
+        }
+        // The one itself is among those in flight.
+        let is_alone = self.flights.count(now) <= 1;
+        if plenty == Some(true)
+            && class == Class::Throttled(None)
+            && Concurrency::is_likely(wait)
+            && !is_alone
+        {
+            self.too_many(now, permit);
+        } else {
             self.pause.until(now.saturating_add(wait));
         }
+    }
+
+    /// It was refused because too many were under way.
+    fn too_many(&mut self, now: Instant, permit: &Permit) {
+        let took = now.saturating_duration_since(permit.sent);
+        let others = self.flights.count(now).saturating_sub(1);
+        self.concurrency.refused(now, took, others);
     }
 }
 
@@ -1011,6 +1088,8 @@ impl Wanted {
     }
 }
 
+/// What those bind of which nothing was heard.
+const YOUNG: Binding = Binding::of(Cause::Confirmation).and(Binding::of(Cause::Outage));
 const OUTPUT: Binding = Binding::of(Cause::Limit(Dimension::OutputTokens));
 
 /// A set of causes that one may wait for.
@@ -1030,6 +1109,7 @@ impl Binding {
             Cause::Pause => 4 << Dimension::COUNT,
             Cause::Breaker => 8 << Dimension::COUNT,
             Cause::SendRate => 16 << Dimension::COUNT,
+            Cause::Outage => 32 << Dimension::COUNT,
             Cause::RetryAfter | Cause::Backoff | Cause::Response => 0,
         })
     }

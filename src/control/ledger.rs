@@ -240,14 +240,16 @@ impl Sending {
 
     /// This one came to nothing; the one before it was sent at `before`. The
     /// number of the newest is free again, unless something was heard of it: a
-    /// head older than the newest one read is not used.
-    pub(crate) const fn undo(&mut self, number: u64, before: Instant) {
-        if number >= self.unread && number.saturating_add(1) == self.admitted {
+    /// head older than the newest one read is not used. True where it is.
+    pub(crate) const fn undo(&mut self, number: u64, before: Instant) -> bool {
+        let is_newest = number >= self.unread && number.saturating_add(1) == self.admitted;
+        if is_newest {
             self.admitted = number;
             self.last = before;
         } else {
             self.refused(number);
         }
+        is_newest
     }
 }
 
@@ -527,13 +529,21 @@ impl Ledger {
     pub(crate) fn refund(&mut self, number: u64, entry: &mut Entry) -> bool {
         let amount = entry.amount;
         let lifted = self.give_back(entry, amount);
+        self.returned = self.returned.wrapping_add(amount);
         entry.returned = entry.returned.wrapping_add(amount);
-        entry.amount = 0;
         if number >= self.unseen {
             // It is not to be confirmed any more.
             self.confirmed = self.confirmed.wrapping_add(amount);
         }
         lifted
+    }
+
+    /// As if the newest request had never been charged, of which nothing was
+    /// heard. True where the level rose.
+    pub(crate) fn undo(&mut self, entry: &mut Entry) -> bool {
+        let amount = entry.amount;
+        self.charged = self.charged.wrapping_sub(amount);
+        self.give_back(entry, amount)
     }
 
     /// It took `actual`. True where the level rose.
@@ -551,7 +561,9 @@ impl Ledger {
             return false;
         }
         if actual <= entry.amount {
-            return self.give_back(entry, entry.amount.saturating_sub(actual));
+            let amount = entry.amount.saturating_sub(actual);
+            self.returned = self.returned.wrapping_add(amount);
+            return self.give_back(entry, amount);
         }
         let more = actual.saturating_sub(entry.amount);
         if let Some(bucket) = &mut self.bucket {
@@ -574,7 +586,7 @@ impl Ledger {
         if amount == 0 {
             return false;
         }
-        self.returned = self.returned.wrapping_add(amount);
+        entry.amount = entry.amount.saturating_sub(amount);
         match &mut self.bucket {
             Some(bucket) => {
                 let before = bucket.tat();
@@ -1042,6 +1054,27 @@ mod tests {
         // What its head shows does not hold it: nothing is credited beyond.
         head(&mut ledger, at(0), 0, at(0), &entry, &shows(350, 0));
         assert_eq!(level(&ledger, at(0)), 350);
+    }
+
+    /// What was sent and undone after a request was taken for unconfirmed once
+    /// that request was answered.
+    #[test]
+    fn what_came_to_nothing_at_once_leaves_no_trace() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let nothing = ledger;
+        let mut before = ledger.charge(at(0), 9, Spread::NONE, 0);
+        assert!(ledger.undo(&mut before));
+        assert_eq!(ledger.charged, nothing.charged);
+        let entry = ledger.charge(at(0), 1, Spread::NONE, 0);
+        let mut after = ledger.charge(at(0), 9, Spread::NONE, 0);
+        assert!(ledger.undo(&mut after));
+        ledger.confirm(Seen {
+            number: 0,
+            sent: at(0),
+            entry: &entry,
+        });
+        assert_eq!(ledger.charged, ledger.confirmed);
+        assert_eq!(ledger.returned, nothing.returned);
     }
 
     #[test]

@@ -5,15 +5,19 @@
 //! forecasts and how many may be sent before the server is heard. Nothing here
 //! decides alone: the limiter asks all of them.
 
+mod concurrency;
 mod forecast;
 mod ledger;
+mod outage;
 mod output;
 mod server_clock;
 mod settings;
 mod slow_start;
 
+pub(crate) use concurrency::Concurrency;
 pub(crate) use forecast::{Forecast, Spread};
 pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, Stamped, mean};
+pub(crate) use outage::Outage;
 pub(crate) use output::{Amounts, Entries, Output};
 pub(crate) use server_clock::ServerClock;
 pub use settings::{Control, OutputRule};

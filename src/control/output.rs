@@ -247,6 +247,11 @@ impl Output {
         })
     }
 
+    pub(crate) fn undo(&mut self, entries: &mut Entries) -> bool {
+        let places = entries.0.iter_mut().zip(&mut self.ledgers);
+        places.fold(false, |lifted, (entry, ledger)| ledger.undo(entry) | lifted)
+    }
+
     pub(crate) fn settle(
         &mut self,
         now: Instant,

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::outage::Fates;
 use crate::{limit::Flights, time::Instant, units::Cost};
 
 /// Slow start: a few at first, one more for each that the server did not
@@ -62,6 +63,22 @@ impl SlowStart {
     /// The server answered one. True where the bound was looser for it.
     pub(crate) fn heard(&mut self, now: Instant, mark: u64) -> bool {
         self.young.give_back(now, mark, &Cost::ZERO)
+    }
+
+    /// What became of those sent so far.
+    pub(crate) fn fates(&self, now: Instant) -> Fates {
+        let young = self.young.count(now);
+        Fates {
+            survived: self.sent.saturating_sub(young.into()),
+            young,
+            decided: self.young.below(now, young),
+        }
+    }
+
+    /// As at the start: whatever was borne before may not be now.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        let survived = self.fates(now).survived;
+        self.base = i64::from(self.first).saturating_sub(survived);
     }
 
     /// One came to nothing, and says nothing of limits.
