@@ -79,7 +79,7 @@ impl Scheduler {
         let wish = self.wish(top.slot)?;
         let answer = self.answer(now, &wish, &top, &[]);
         if wish.is_urgent() {
-            self.learn_urgent(&wish, &answer);
+            self.learn_urgent(now, &wish, &answer);
         }
         match answer {
             Answer::Go(alternative) => {
@@ -386,6 +386,21 @@ impl Scheduler {
         None
     }
 
+    /// Whether what `block` holds cannot start at this pool when it should.
+    pub(super) fn is_delayed_at(&mut self, now: Instant, pool: u32, block: &Block) -> bool {
+        let Some(wish) = self.wish(block.slot) else {
+            return false;
+        };
+        let pool = self.pools.get_mut(index(pool)).and_then(Option::as_mut);
+        pool.is_some_and(
+            |pool| match pool.check(now, &wish.request, wish.is_urgent()) {
+                Ok(()) => false,
+                Err(Denied::Until { wait, .. }) => wait.until > block.start,
+                Err(Denied::Never(_)) => true,
+            },
+        )
+    }
+
     /// Sends a call that may go.
     fn send(&mut self, now: Instant, wish: &Wish, alternative: usize, aged: bool) -> Option<Next> {
         self.withdraw(wish.slot);
@@ -483,7 +498,7 @@ impl Scheduler {
     }
 
     /// What the fate of an urgent call says of the room that is left for such.
-    fn learn_urgent(&mut self, wish: &Wish, answer: &Answer) {
+    fn learn_urgent(&mut self, now: Instant, wish: &Wish, answer: &Answer) {
         let Some(call) = self.calls.get_mut(wish.slot) else {
             return;
         };
@@ -497,11 +512,12 @@ impl Scheduler {
             Answer::Wait(..) | Answer::Drop(_) => return,
         };
         let set = set_of(&self.routes, wish.route, alternative);
-        for &number in set.unwrap_or_default() {
+        for number in set.unwrap_or_default().to_vec() {
             if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
                 let cost = *pool.wanted(&wish.request).cost();
                 pool.headroom.learn(&cost, could_go);
             }
+            self.look_at_claims(now, number);
         }
     }
 }

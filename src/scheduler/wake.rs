@@ -352,6 +352,7 @@ impl Scheduler {
             }
             self.look_for_late(now, number);
         }
+        self.look_at_claims(now, number);
     }
 
     /// A call was sent over `pool`.
@@ -362,6 +363,30 @@ impl Scheduler {
             open(&mut self.open, pool, number);
             if pool.is_aged_turn() != was_turn {
                 self.look_at_turns(now, number);
+            }
+        }
+        self.look_at_claims(now, number);
+    }
+
+    /// `pool` has less than it had: those with a claim on it that it makes later
+    /// may be better off elsewhere.
+    pub(super) fn look_at_claims(&mut self, now: Instant, number: u32) {
+        let place = self.pools.get(index(number)).and_then(Option::as_ref);
+        let claims = place.into_iter().flat_map(|place| &place.claims);
+        let choosers: Vec<(u32, Block)> = claims
+            .filter_map(|&claimant| {
+                let route = self.routes.get(index(claimant))?;
+                match route.state {
+                    State::Blocked(block) if route.alternatives.len() > 1 => {
+                        Some((claimant, block))
+                    }
+                    _ => None,
+                }
+            })
+            .collect();
+        for (claimant, block) in choosers {
+            if self.is_delayed_at(now, number, &block) {
+                self.wake(claimant);
             }
         }
     }

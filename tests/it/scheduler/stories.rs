@@ -424,6 +424,33 @@ fn a_call_of_another_route_passes_only_if_it_delays_nothing() {
     assert!(before.count() >= 58);
 }
 
+/// Found by the machine: what was kept free was what it no longer wanted.
+#[test]
+fn a_blocked_call_keeps_its_claim_where_it_would_start_now() {
+    let mut scheduler = Scheduler::new(42);
+    let inner = scheduler.add_pool(pool(12, 1));
+    let preferred = scheduler.add_pool(pool(10, 2));
+    let other = scheduler.add_pool(pool(10, 1));
+    let choice = scheduler
+        .add_route(&[&[inner, preferred], &[inner, other]])
+        .unwrap();
+    let [on_preferred, on_other] = [
+        scheduler.add_route(&[&[preferred]]).unwrap(),
+        scheduler.add_route(&[&[other]]).unwrap(),
+    ];
+    let first = scheduler.submit(at(0), job(choice)).unwrap();
+    let blocked = scheduler.submit(at(0), job(choice)).unwrap();
+    assert_eq!(sent(&mut scheduler, at(0)), [(first, 0)]);
+    let high = job(on_preferred).priority(Priority::High);
+    let high = scheduler.submit(at(0), high).unwrap();
+    let low = job(on_other).priority(Priority::Low);
+    let low = scheduler.submit(at(0), low).unwrap();
+    // In 5 s, when the inner has room, only the other will have any.
+    assert_eq!(sent(&mut scheduler, at(0)), [(high, 0)]);
+    assert_eq!(sent(&mut scheduler, at(5)), [(blocked, 1)]);
+    assert_eq!(sent(&mut scheduler, at(11)), [(low, 0)]);
+}
+
 #[test]
 fn a_pool_that_is_taken_away_leaves_the_alternatives() {
     let mut scheduler = Scheduler::new(42);
