@@ -10,7 +10,7 @@ use sendwhen::{
 
 /// More where `PROPTEST_CASES` says so, fewer where the arithmetic is checked
 /// and slow.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     let least = if cfg!(debug_assertions) { 200 } else { 2_000 };
     ProptestConfig {
