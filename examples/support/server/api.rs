@@ -1,7 +1,10 @@
 //! One request in, one answer out: `POST /v1/messages` and its errors, as a
 //! function of the time that is handed in.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +19,7 @@ use super::{
 /// What the server is like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
-    /// The limits of its one pool.
+    /// The limits of each model: each has a pool of its own.
     pub(crate) limits: Limits,
     /// Decides on lengths, latencies and overloads.
     pub(crate) seed: u64,
@@ -87,7 +90,8 @@ pub(crate) struct Api {
     config: Config,
     /// The wall time at zero.
     started: SystemTime,
-    meters: Meters,
+    /// By the models' names.
+    pools: BTreeMap<String, Meters>,
     cache: Cache,
     /// Requests seen, of any kind.
     seen: u64,
@@ -98,7 +102,7 @@ impl Api {
         Self {
             config,
             started,
-            meters: Meters::new(config.limits),
+            pools: BTreeMap::new(),
             cache: Cache::default(),
             seen: 0,
         }
@@ -107,12 +111,18 @@ impl Api {
     /// What was charged for all that was let pass, answers that are still being
     /// produced included in full.
     pub(crate) fn totals(&mut self, now: Duration) -> Totals {
-        self.meters.totals(now)
+        let mut totals = Totals::default();
+        for meters in self.pools.values_mut() {
+            totals.add(&meters.totals(now));
+        }
+        totals
     }
 
     /// The client of a stream left at `now`: nothing more is produced.
     pub(crate) fn stop(&mut self, now: Duration, number: Number) {
-        self.meters.stop(now, number);
+        for meters in self.pools.values_mut() {
+            meters.stop(now, number);
+        }
     }
 
     /// Answers a request that came in at `now`.
@@ -172,15 +182,16 @@ impl Api {
         if wanted.stream && self.meets(!seed, self.config.break_one_in) {
             production.tokens = model::below(seed, self.seen, tokens);
         }
-        let number = self
-            .meters
-            .admit(now, input.saturating_add(created), production)
+        let number = self.seen;
+        self.pool(&wanted.model)
+            .admit(now, number, input.saturating_add(created), production)
             .map_err(|shortage| Fault::Limited(shortage, wanted.model.clone()))?;
         if let Some(key) = key {
             let begins = now.saturating_add(production.silence);
             self.cache.used(now, key, begins);
         }
 
+        let fields = self.rate_limits(now, &wanted.model);
         let answer = Answer {
             id: format!("msg_{:016x}", model::mix(seed ^ self.seen)),
             stop_reason: if tokens < wanted.max_tokens {
@@ -208,7 +219,7 @@ impl Api {
         Ok(Reply {
             after,
             status: 200,
-            fields: self.rate_limits(now),
+            fields,
             body,
         })
     }
@@ -220,8 +231,8 @@ impl Api {
 
     fn refuse(&mut self, now: Duration, fault: &Fault) -> Reply {
         let mut fields = vec![("x-should-retry", fault.is_passing().to_string())];
-        if let Fault::Limited(shortage, _) = fault {
-            fields.extend(self.rate_limits(now));
+        if let Fault::Limited(shortage, model) = fault {
+            fields.extend(self.rate_limits(now, model));
             fields.push(("retry-after", headers::retry_after(shortage.wait)));
         }
         let (status, kind, message) = fault.words();
@@ -241,9 +252,14 @@ impl Api {
 
     /// The meters as they stand when a request is let pass or refused. A long
     /// answer carries them late, and so the resets that it shows are past.
-    fn rate_limits(&mut self, now: Duration) -> Fields {
-        let gauges = self.meters.gauges(now);
+    fn rate_limits(&mut self, now: Duration, model: &str) -> Fields {
+        let gauges = self.pool(model).gauges(now);
         headers::rate_limits(&gauges, self.wall(now))
+    }
+
+    fn pool(&mut self, model: &str) -> &mut Meters {
+        let new = || Meters::new(self.config.limits);
+        self.pools.entry(model.to_owned()).or_insert_with(new)
     }
 
     fn wall(&self, now: Duration) -> SystemTime {

@@ -92,6 +92,16 @@ pub(crate) struct Totals {
     pub(crate) longest: Duration,
 }
 
+impl Totals {
+    /// Adds what another pool let pass.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.longest = self.longest.max(other.longest);
+    }
+}
+
 /// One bucket as it stands at an instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gauge {
@@ -140,7 +150,7 @@ impl Production {
     }
 }
 
-/// Which of the answers that were let pass, counted from 1.
+/// Which request an answer is to, of all pools.
 pub(crate) type Number = u64;
 
 #[derive(Debug)]
@@ -197,9 +207,10 @@ impl Meters {
     pub(crate) fn admit(
         &mut self,
         now: Duration,
+        number: Number,
         input: u64,
         production: Production,
-    ) -> Result<Number, Shortage> {
+    ) -> Result<(), Shortage> {
         self.advance(now);
         let needs = [
             ("requests", self.requests, parts(1)),
@@ -223,14 +234,13 @@ impl Meters {
         self.totals.requests = self.totals.requests.saturating_add(1);
         self.totals.input_tokens = self.totals.input_tokens.saturating_add(input);
         self.totals.longest = self.totals.longest.max(production.span());
-        let number = self.totals.requests;
         self.running.push(Running {
             number,
             since: self.now,
             production,
             charged: 0,
         });
-        Ok(number)
+        Ok(())
     }
 
     /// Nothing more is produced of an answer; what was, is counted. One that is
