@@ -84,13 +84,13 @@ async fn run(request: Request, post: reqwest::RequestBuilder) -> Result<String, 
 async fn main() -> Result<(), GiveUp> {
     let server = Server::start(Config::new(Limits::new(33, 30_000, 30_000)).faults(0, 8)).unwrap();
     let url = format!("{}/v1/messages", server.base_url());
+    _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = |n: u32, max_tokens: u64| {
         let body = json!({ "model": "claude-demo", "max_tokens": max_tokens, "stream": true,
             "messages": [{ "role": "user", "content": format!("What is {n} squared?") }] });
-        let request = Request::new().input_tokens(15).max_tokens(max_tokens);
         let post = http.post(&url).header("x-api-key", "any").json(&body);
-        run(request, post)
+        run(Request::new().input_tokens(15).max_tokens(max_tokens), post)
     };
     let dropped = time::timeout(time::Duration::from_millis(500), ask(0, 4_000)).await;
     assert!(dropped.is_err() && LIMITER.lock().unwrap().flying(now()) == 0);

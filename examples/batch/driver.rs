@@ -1,93 +1,44 @@
-//! Drives calls through one limiter from many threads.
+//! The scheduler in an async runtime: one loop, one timer, and no task for a call
+//! that waits.
 //!
-//! Those who ask pass one at a time through a turnstile; those who report what
-//! came of a request never queue. Only waits that another's report may shorten
-//! are waited for inside the turnstile; a call that waits for something of its
-//! own (backoff, its `retry-after`) waits outside, and comes back to ask.
-//!
-//! It knows no HTTP: an [`Exchange`] does the sending.
+//! Calls that wait are in the scheduler and nowhere else. The [loop](Driver::run)
+//! asks it what to do, and sleeps until it said or until there is news; whoever
+//! is told to send a call reports of it by a [`Flight`]. This file is what another
+//! program would take over: it knows neither HTTP nor what the calls are for.
 
-use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sendwhen::{
-    Call, Decision, ErrorDetails, Event, Failure, GiveUp, Instant, Limiter, Request, ServerHints,
-    Usage, Wait,
-};
+use sendwhen::{CallId, Event, Instant, Job, Next, Notice, Rejected, Scheduler, Verdict};
+use tokio::{sync::Notify, time};
 
-/// One request, to be sent as often as it takes.
-pub(crate) trait Exchange {
-    /// What follows the head of a good answer.
-    type Body;
-    /// What is made of it.
-    type Answer;
-
-    /// Sends it, and reads the head of the answer; of a refusal also the body.
-    fn send(&mut self) -> Result<Head<Self::Body>, Failure<'static>>;
-
-    /// Reads the body of a good answer.
-    fn read(&mut self, body: Self::Body) -> Result<(Self::Answer, Usage), Failure<'static>>;
-}
-
-/// The head of an answer.
-#[derive(Debug)]
-pub(crate) struct Head<B> {
-    pub(crate) status: u16,
-    pub(crate) hints: ServerHints,
-    pub(crate) rest: Rest<B>,
-}
-
-/// What follows a head.
-#[derive(Debug)]
-pub(crate) enum Rest<B> {
-    Good(B),
-    Refusal(Refusal),
-}
-
-/// The fields of an error body that decide what to do.
-#[derive(Debug, Default)]
-pub(crate) struct Refusal {
-    pub(crate) kind: String,
-    pub(crate) code: String,
-    pub(crate) message: String,
-}
-
-/// Is told how a call goes on.
-pub(crate) trait Watch {
-    /// It must wait.
-    fn waits(&self, wait: Wait);
-    /// It is being sent.
-    fn sends(&self);
-    /// An attempt was answered with this status, or not at all.
-    fn hears(&self, status: Option<u16>);
-    /// An attempt is over: its answer was read, or there is none.
-    fn ends(&self);
-}
-
-/// One limiter, and the threads that share it.
+/// A scheduler, and who asks it.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    origin: std::time::Instant,
-    limiter: Mutex<Limiter>,
-    /// A waiter may go earlier than it was told.
-    opened: Condvar,
-    turnstile: Mutex<()>,
-    /// Nothing more is to be sent.
-    stop: Mutex<bool>,
-    stopped: Condvar,
+    origin: time::Instant,
+    desk: Mutex<Desk>,
+    /// The scheduler is to be asked again, whatever it said.
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct Desk {
+    scheduler: Scheduler,
+    /// No more calls will be submitted.
+    closed: bool,
+    /// No more calls are to be sent.
+    stopped: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(limiter: Limiter) -> Self {
+    pub(crate) fn new(scheduler: Scheduler) -> Self {
         Self {
-            origin: std::time::Instant::now(),
-            limiter: Mutex::new(limiter),
-            opened: Condvar::new(),
-            turnstile: Mutex::new(()),
-            stop: Mutex::new(false),
-            stopped: Condvar::new(),
+            origin: time::Instant::now(),
+            desk: Mutex::new(Desk {
+                scheduler,
+                closed: false,
+                stopped: false,
+            }),
+            news: Notify::new(),
         }
     }
 
@@ -96,141 +47,104 @@ impl Driver {
         Instant::ZERO.saturating_add(self.origin.elapsed())
     }
 
-    /// From now on nothing is sent: calls that wait are cancelled, calls that
-    /// were sent are heard to their end.
+    /// Takes a call into the queue.
+    pub(crate) fn submit(&self, job: Job) -> Result<CallId, Rejected> {
+        self.change(|desk, now| desk.scheduler.submit(now, job))
+    }
+
+    /// Says that nothing more will be submitted: the loop ends with the last call.
+    pub(crate) fn close(&self) {
+        self.change(|desk, _| desk.closed = true);
+    }
+
+    /// From now on nothing is sent. Calls that wait are left; those that are under
+    /// way are heard to their end.
     pub(crate) fn stop(&self) {
-        *lock(&self.stop) = true;
-        self.stopped.notify_all();
-        let _limiter = lock(&self.limiter); // nobody is between asking and waiting
-        self.opened.notify_all();
+        self.change(|desk, _| desk.stopped = true);
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        *lock(&self.stop)
+    /// The oldest notice that was not taken yet.
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        self.desk().scheduler.notice()
     }
 
-    /// Takes one request from asking to its end. The answer comes with the
-    /// number of attempts that it took.
-    pub(crate) fn run<E: Exchange>(
-        &self,
-        request: Request,
-        exchange: &mut E,
-        watch: &impl Watch,
-    ) -> Result<(E::Answer, u32), GiveUp> {
-        let mut call = lock(&self.limiter).call(request);
-        let mut decision = self.ask(&mut call, Event::Submitted, watch);
-        let mut body = None;
-        loop {
-            decision = match (decision, body.take()) {
-                (Decision::Send(_), _) => {
-                    watch.sends();
-                    match exchange.send() {
-                        Ok(Head {
-                            status,
-                            hints,
-                            rest,
-                        }) => {
-                            watch.hears(Some(status));
-                            let refusal = match rest {
-                                Rest::Good(good) => {
-                                    body = Some(good);
-                                    Refusal::default()
-                                }
-                                Rest::Refusal(refusal) => {
-                                    watch.ends();
-                                    refusal
-                                }
-                            };
-                            let error = ErrorDetails::new(&refusal.kind)
-                                .code(&refusal.code)
-                                .message(&refusal.message);
-                            let hints = &hints;
-                            self.report(
-                                &mut call,
-                                Event::Responded {
-                                    status,
-                                    hints,
-                                    error,
-                                },
-                            )
-                        }
-                        Err(failure) => {
-                            watch.hears(None);
-                            watch.ends();
-                            self.report(&mut call, Event::Failed(failure))
-                        }
-                    }
+    /// Does what the scheduler says, until there is nothing left to do. `obey` is
+    /// given each of its orders, and must not block; waiting is done here.
+    pub(crate) async fn run(&self, mut obey: impl FnMut(Next)) {
+        while let Some(next) = self.next() {
+            obey(next);
+            match next {
+                Next::Send { .. } | Next::Drop { .. } => {}
+                Next::Wait(wait) => {
+                    let span = wait.until.saturating_duration_since(self.now());
+                    let _early = time::timeout(span, self.news.notified()).await;
                 }
-                (Decision::Deliver, Some(good)) => {
-                    let read = exchange.read(good);
-                    watch.ends();
-                    match read {
-                        Ok((answer, usage)) => {
-                            let _delivered = self.report(&mut call, Event::Finished(Some(usage)));
-                            return Ok((answer, call.attempts()));
-                        }
-                        Err(failure) => self.report(&mut call, Event::Failed(failure)),
-                    }
-                }
-                // A good status with a refusal behind it was read already.
-                (Decision::Deliver, None) => self.report(&mut call, Event::Failed(Failure::Lost)),
-                (Decision::Wait(wait), _) => {
-                    if !wait.cause.is_shared() {
-                        watch.waits(wait);
-                        self.sleep(wait.until);
-                    }
-                    self.ask(&mut call, Event::Woken, watch)
-                }
-                (Decision::GiveUp(why), _) => return Err(why),
-            };
-        }
-    }
-
-    /// Passes the turnstile, and asks until there is something else to do than
-    /// to wait for the pool.
-    fn ask(&self, call: &mut Call, mut event: Event<'_>, watch: &impl Watch) -> Decision {
-        let _turn = lock(&self.turnstile);
-        let mut limiter = lock(&self.limiter);
-        loop {
-            if self.is_stopped() {
-                event = Event::Cancelled;
-            }
-            let now = self.now();
-            match call.handle(&mut *limiter, now, event) {
-                Decision::Wait(wait) if wait.cause.is_shared() => {
-                    watch.waits(wait);
-                    let span = wait.until.saturating_duration_since(now);
-                    limiter = self
-                        .opened
-                        .wait_timeout(limiter, span)
-                        .map_or_else(|poisoned| poisoned.into_inner().0, |(guard, _)| guard);
-                    event = Event::Woken;
-                }
-                decision => return decision,
+                Next::Idle => self.news.notified().await,
             }
         }
     }
 
-    /// Reports what came of a call that was sent.
-    fn report(&self, call: &mut Call, event: Event<'_>) -> Decision {
-        let mut limiter = lock(&self.limiter);
-        let before = limiter.opened();
-        let decision = call.handle(&mut *limiter, self.now(), event);
-        if limiter.opened() != before {
-            self.opened.notify_all();
-        }
-        decision
+    /// What to do next; `None` where all is done.
+    fn next(&self) -> Option<Next> {
+        let mut desk = self.desk();
+        let next = if desk.stopped {
+            Next::Idle
+        } else {
+            desk.scheduler.next(self.now())
+        };
+        let ends = desk.stopped || desk.closed;
+        let done = ends && next == Next::Idle && desk.scheduler.flying() == 0;
+        (!done).then_some(next)
     }
 
-    /// Sleeps until `until`, or until all is stopped.
-    fn sleep(&self, until: Instant) {
-        let span: Duration = until.saturating_duration_since(self.now());
-        let stop = lock(&self.stop);
-        let _woken = self.stopped.wait_timeout_while(stop, span, |stop| !*stop);
+    /// Changes something of which the loop must know. A notification that comes
+    /// while it is busy is kept for it, so that none is lost.
+    fn change<T>(&self, change: impl FnOnce(&mut Desk, Instant) -> T) -> T {
+        let changed = change(&mut self.desk(), self.now());
+        self.news.notify_one();
+        changed
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A thread that panics says so itself; what it held is still sound.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A call that is under way. Where it is dropped before its end, because its task
+/// was aborted or panicked, the call is cancelled, and what it holds is free again.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    driver: Arc<Driver>,
+    id: CallId,
+    open: bool,
+}
+
+impl Flight {
+    /// Of a call that the loop said is to be sent.
+    pub(crate) fn new(driver: &Arc<Driver>, id: CallId) -> Self {
+        Self {
+            driver: Arc::clone(driver),
+            id,
+            open: true,
+        }
+    }
+
+    /// Reports what happened to it, and says how it goes on: with `Proceed` it is
+    /// still under way, with `Queued` it will be sent again by the loop.
+    pub(crate) fn tell(&mut self, event: Event<'_>) -> Verdict {
+        let id = self.id;
+        let verdict = self
+            .driver
+            .change(|desk, now| desk.scheduler.handle(now, id, event));
+        self.open = verdict == Verdict::Proceed;
+        verdict
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.open {
+            let _ended = self.tell(Event::Cancelled);
+        }
+    }
 }

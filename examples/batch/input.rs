@@ -1,16 +1,40 @@
-//! The input: one job a line, all checked before the first is sent.
+//! The input: one prompt a line, all checked before the first is sent.
 
 use std::{collections::HashMap, fmt, fs, path::Path};
 
 use serde::Deserialize;
 
 /// One prompt to be answered.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Job {
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Prompt {
     pub(crate) id: String,
-    pub(crate) prompt: String,
+    #[serde(rename = "prompt")]
+    pub(crate) text: String,
     pub(crate) system: Option<String>,
     pub(crate) max_tokens: Option<u64>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) priority: Option<Priority>,
+}
+
+/// How urgent a prompt says it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Priority {
+    Low,
+    Normal,
+    High,
+    Urgent,
+}
+
+impl From<Priority> for sendwhen::Priority {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::Low => Self::Low,
+            Priority::Normal => Self::Normal,
+            Priority::High => Self::High,
+            Priority::Urgent => Self::Urgent,
+        }
+    }
 }
 
 /// What is wrong in an input, as `file:line: what, and what to do`.
@@ -33,46 +57,49 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Reads all jobs of the file at `path`. Empty lines are skipped.
-pub(crate) fn read(path: &Path) -> Result<Vec<Job>, Faults> {
+/// Reads all prompts of the file at `path`. Empty lines are skipped.
+pub(crate) fn read(path: &Path) -> Result<Vec<Prompt>, Faults> {
     let name = path.display();
-    let bytes =
-        fs::read(path).map_err(|error| Faults(vec![format!("{name}: cannot be read: {error}")]))?;
+    let bytes = fs::read(path).map_err(|error| {
+        Faults(vec![format!(
+            "{name}: cannot be read: {error}; --input names a file of JSON lines"
+        )])
+    })?;
     parse(&name.to_string(), &bytes)
 }
 
-/// Reads all jobs of `bytes`; `name` goes before each fault.
-pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<Job>, Faults> {
+/// Reads all prompts of `bytes`; `name` goes before each fault.
+pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<Prompt>, Faults> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut jobs = Vec::new();
+    let mut prompts = Vec::new();
     let mut faults = Vec::new();
     let mut first_seen = HashMap::new();
     for (line, number) in bytes.split(|&b| b == b'\n').zip(1_u64..) {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        match job(line) {
-            Ok(job) => match first_seen.get(&job.id) {
+        match prompt(line) {
+            Ok(prompt) => match first_seen.get(&prompt.id) {
                 Some(first) => faults.push(format!(
                     "{name}:{number}: the id {:?} is that of line {first} too; \
                      give each line an id of its own",
-                    job.id
+                    prompt.id
                 )),
                 None => {
-                    first_seen.insert(job.id.clone(), number);
-                    jobs.push(job);
+                    first_seen.insert(prompt.id.clone(), number);
+                    prompts.push(prompt);
                 }
             },
             Err(what) => faults.push(format!("{name}:{number}: {what}")),
         }
     }
-    if jobs.is_empty() && faults.is_empty() {
+    if prompts.is_empty() && faults.is_empty() {
         faults.push(format!(
             "{name}: it has no lines; put in one JSON object a line, such as {SAMPLE}"
         ));
     }
     if faults.is_empty() {
-        Ok(jobs)
+        Ok(prompts)
     } else {
         Err(Faults(faults))
     }
@@ -80,7 +107,7 @@ pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<Job>, Faults> {
 
 const SAMPLE: &str = r#"{"id": "1", "prompt": "Hello"}"#;
 
-fn job(line: &[u8]) -> Result<Job, String> {
+fn prompt(line: &[u8]) -> Result<Prompt, String> {
     let text = std::str::from_utf8(line)
         .map_err(|_| "it is not UTF-8; save the file in that encoding".to_owned())?;
     if !text.trim_start().starts_with('{') {
@@ -88,7 +115,7 @@ fn job(line: &[u8]) -> Result<Job, String> {
             "not a JSON object; a line is one, such as {SAMPLE}"
         ));
     }
-    let job: Job = serde_json::from_str(text).map_err(|error| {
+    let prompt: Prompt = serde_json::from_str(text).map_err(|error| {
         // Its "at line 1" is that of this one line, not of the file.
         let what = error.to_string();
         let what = what
@@ -96,8 +123,9 @@ fn job(line: &[u8]) -> Result<Job, String> {
             .map_or(&*what, |(what, _)| what);
         if error.is_data() {
             format!(
-                "{what}; a line needs `id` and `prompt` (strings), and may have `system` \
-                 (a string) and `max_tokens` (a number)"
+                "{what}; a line needs `id` and `prompt` (strings), and may have `system` and \
+                 `tenant` (strings), `max_tokens` (a number) and `priority` (low, normal, high \
+                 or urgent)"
             )
         } else {
             format!(
@@ -106,14 +134,14 @@ fn job(line: &[u8]) -> Result<Job, String> {
             )
         }
     })?;
-    if job.id.is_empty() {
+    if prompt.id.is_empty() {
         return Err("`id` is empty; give the line an id of its own".to_owned());
     }
-    if job.prompt.trim().is_empty() {
+    if prompt.text.trim().is_empty() {
         return Err("`prompt` is empty; the API refuses that".to_owned());
     }
-    if job.max_tokens == Some(0) {
+    if prompt.max_tokens == Some(0) {
         return Err("`max_tokens` is 0; leave it out, or ask for at least 1".to_owned());
     }
-    Ok(job)
+    Ok(prompt)
 }

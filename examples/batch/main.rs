@@ -4,75 +4,80 @@
 //! ```text
 //! cargo run --release --example batch                  # offline, about half a minute
 //! cargo run --release --example batch -- --help
+//! cargo run --release --example batch -- --prompts 10000 --tenants 3:1 --urgent 2% \
+//!     --fallback-model claude-sonnet-4-5
 //! ANTHROPIC_API_KEY=.. cargo run --release --example batch -- \
 //!     --base-url https://api.anthropic.com --input prompts.jsonl --output answers.jsonl
 //! ```
 //!
-//! `driver` is what another program would take over: it asks the limiter and
-//! obeys. `work` does one job after another with it, `transport` sends, `input`
-//! and `output` are the files, `report` and `progress` say how it goes.
+//! All prompts wait in a `Scheduler`; only those that are under way have a task and
+//! a connection. `driver` is what another program would take over: it asks the
+//! scheduler and obeys; `pools` is the scheduler. `attempt` is one sending, over `transport`. `work` makes
+//! calls of prompts and puts answers where they belong. `input`, `deal` and
+//! `output` are what is wanted, by whom, and where it goes; `tally`, `limits`,
+//! `words` and `report` what came of it; `progress` shows it; `demo` is what runs
+//! without a file and a server.
 //!
 //! Exit status: 0 if all was answered, 1 if something was given up, 2 if
 //! nothing was sent because something is wrong with what was asked for, 130
 //! after Ctrl-C.
 #![expect(
     clippy::disallowed_methods,
+    clippy::float_arithmetic,
     clippy::std_instead_of_core,
-    reason = "a program reads the clock, starts threads, and has std"
+    reason = "a program reads the clock, may deal in shares, and has std"
 )]
 
 mod args;
+mod attempt;
+mod deal;
+mod demo;
 mod driver;
 mod input;
+mod limits;
 mod output;
+mod pools;
 mod progress;
 mod report;
 #[path = "../support/server/mod.rs"]
 mod server;
+mod tally;
 mod transport;
+mod words;
 mod work;
 
 use std::{
-    hash::{BuildHasher, RandomState},
     io::Write,
     path::PathBuf,
     process::ExitCode,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use clap::Parser;
-use sendwhen::{ConfigError, Dimension, Instant, Limiter, Rate, RetryPolicy};
 
 use args::Args;
+use demo::Charged;
 use driver::Driver;
-use input::Job;
+use limits::Limits;
 use output::{Existing, Output};
 use progress::Progress;
-use report::{Limits, Summary, Tally, Totals};
+use report::{Run, Summary};
 use server::Server;
+use tally::Tally;
 use transport::{Key, Transport};
-use work::Batch;
-
-/// The prompts that come with the example.
-const PROMPTS: (&str, &[u8]) = (
-    "examples/data/prompts.jsonl",
-    include_bytes!("../data/prompts.jsonl"),
-);
-
-/// The embedded server. Its output limit is what binds: the answers to the
-/// prompts take 83 000 tokens, so that 27 000 must come in while it runs.
-const DEMO: server::Config = server::Config {
-    seed: 4,
-    ..server::Config::new(server::Limits::new(250, 25_000, 56_000)).faults(80, 0)
-};
-
-/// A batch is patient: it rather comes late than without an answer.
-const ATTEMPTS: u32 = 30;
+use work::{Batch, count};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(&args)),
+        Err(error) => Err(format!("the runtime does not start: {error}")),
+    };
+    match ended {
         Ok(status) => ExitCode::from(status),
         Err(fault) => {
             progress::say(&fault);
@@ -82,84 +87,67 @@ fn main() -> ExitCode {
 }
 
 /// The whole run. Its answer is the exit status, or why nothing was sent.
-fn run(args: &Args) -> Result<u8, String> {
-    let jobs = match &args.input {
+async fn run(args: &Args) -> Result<u8, String> {
+    args.check()?;
+    let prompts = match &args.input {
         Some(path) => input::read(path),
-        None => input::parse(PROMPTS.0, PROMPTS.1),
+        None => demo::prompts(args.prompts),
     }
     .map_err(|faults| faults.to_string())?;
+    let all = prompts.len();
 
-    let key = match &args.base_url {
-        Some(_) => Key::from_environment()?,
-        None => Key::demo(),
+    let config = demo::server(count(all));
+    let (key, server) = match &args.base_url {
+        Some(_) => (Key::from_environment()?, None),
+        None => {
+            let server = Server::start(config)
+                .map_err(|error| format!("the embedded server does not start: {error}"))?;
+            (Key::demo(), Some(server))
+        }
     };
-    let limiter = limiter(args).map_err(|error| format!("the limits do not fit: {error}"))?;
-    let server = match &args.base_url {
-        Some(_) => None,
-        None => Some(Server::start(DEMO).map_err(|error| format!("the embedded server: {error}"))?),
-    };
-    let base_url = server.as_ref().map_or_else(
-        || args.base_url.clone().unwrap_or_default(),
-        Server::base_url,
-    );
+    let embedded = server.as_ref().map(Server::base_url);
+    let base_url = embedded.as_ref().or(args.base_url.as_ref());
     let transport = Transport::new(
-        &base_url,
+        base_url.map_or("", String::as_str),
         key,
-        args.model.clone(),
-        usize::from(args.concurrency),
+        args.models(),
+        args.concurrency,
         server.is_some(),
     )?;
+
     let (path, existing) = output_place(args);
     let (output, done) = Output::open(&path, existing)?;
-    let before = jobs.len();
-    let jobs: Vec<Job> = jobs
-        .into_iter()
-        .filter(|job| !done.contains(&job.id))
-        .collect();
-    if jobs.len() < before {
-        let skipped = before.saturating_sub(jobs.len());
-        progress::say(&format!("{skipped} of {before} are answered already"));
+    let mut dealt = deal::deal(prompts, &args.tenants.0, args.urgent);
+    dealt.leave_out(|prompt| done.contains(&prompt.id));
+    let left = dealt.wanted.len();
+    if left < all {
+        let skipped = all.saturating_sub(left);
+        progress::say(&format!("{skipped} of {all} are answered already"));
     }
 
-    let all = work::count(jobs.len());
-    let batch = Batch {
-        driver: Arc::new(Driver::new(limiter)),
-        tally: Tally::default(),
-        progress: Progress::new(all),
+    let (scheduler, route) = pools::scheduler(args, &dealt.tenants)
+        .map_err(|error| format!("the limits do not fit: {error}"))?;
+    let batch = Arc::new(Batch {
+        driver: Arc::new(Driver::new(scheduler)),
+        route,
+        tally: Tally::new(dealt.tenants.clone()),
+        dealt,
+        progress: Progress::new(count(left)),
         transport,
         output,
         max_tokens: args.max_tokens,
-        deadline: args
-            .deadline
-            .map(|seconds| Instant::from_secs(seconds.get())),
-        cached: Mutex::default(),
-        failed: AtomicBool::new(false),
-    };
-    stop_on_ctrl_c(&batch)?;
+        deadline: args.deadline.map(|it| Duration::from_secs(it.get())),
+        calls: Mutex::default(),
+        told: 0.into(),
+        failed: false.into(),
+    });
+    tokio::spawn(stop_on_ctrl_c(Arc::clone(&batch)));
     let begun = std::time::Instant::now();
-    batch.work(jobs, args.concurrency);
+    batch.run().await;
     let elapsed = begun.elapsed();
     batch.progress.end();
-    Ok(conclude(args, &batch, server.as_ref(), all, elapsed))
-}
-
-/// A limiter with the limits that are known. Its seed differs each time, so
-/// that two clients do not wait in step.
-fn limiter(args: &Args) -> Result<Limiter, ConfigError> {
-    let mut limiter =
-        Limiter::new(RandomState::new().hash_one(0)).retry(RetryPolicy::new().attempts(ATTEMPTS)?);
-    let known = args.limits();
-    let limits = [
-        (Dimension::Requests, known.requests),
-        (Dimension::InputTokens, known.input_tokens),
-        (Dimension::OutputTokens, known.output_tokens),
-    ];
-    for (dimension, limit) in limits {
-        if let Some(limit) = limit {
-            limiter = limiter.limit(dimension, Rate::per_minute(limit)?, limit)?;
-        }
-    }
-    Ok(limiter)
+    let charged = server.map(|server| demo::charged(&config, server.totals()));
+    Ok(conclude(args, &batch, charged, elapsed))
 }
 
 /// Where the answers go, and what becomes of those that are there.
@@ -186,56 +174,44 @@ fn output_place(args: &Args) -> (PathBuf, Existing) {
 
 /// The first Ctrl-C stops sending and hears those under way to their end, the
 /// second ends at once.
-fn stop_on_ctrl_c(batch: &Batch) -> Result<(), String> {
-    let driver = Arc::clone(&batch.driver);
-    let progress = batch.progress.clone();
-    ctrlc::set_handler(move || {
-        if driver.is_stopped() {
-            std::process::exit(130);
-        }
-        progress.line("stopping when those under way are answered; Ctrl-C again ends at once");
-        driver.stop();
-    })
-    .map_err(|error| format!("Ctrl-C cannot be watched for: {error}"))
+async fn stop_on_ctrl_c(batch: Arc<Batch>) {
+    let pressed = tokio::signal::ctrl_c;
+    if pressed().await.is_err() {
+        // Then the system's own way holds.
+        return;
+    }
+    let words = "stopping when those under way are answered; Ctrl-C again ends at once";
+    batch.progress.line(words);
+    batch.driver.stop();
+    if pressed().await.is_ok() {
+        std::process::exit(130);
+    }
 }
 
-/// Says what came of it, and finds the exit status.
-fn conclude(
-    args: &Args,
-    batch: &Batch,
-    server: Option<&Server>,
-    jobs: u64,
-    elapsed: Duration,
-) -> u8 {
-    let counts = batch.counts();
-    let (totals, limits, longest) = match server {
-        Some(server) => {
-            let charged = server.totals();
-            let totals = Totals {
-                requests: charged.requests,
-                input_tokens: charged.input_tokens,
-                output_tokens: charged.output_tokens,
-            };
-            let limits = Limits {
-                requests: Some(DEMO.limits.requests),
-                input_tokens: Some(DEMO.limits.input_tokens),
-                output_tokens: Some(DEMO.limits.output_tokens),
-            };
-            (totals, limits, charged.longest)
-        }
-        None => {
-            let known = args.limits();
-            let told = batch.transport.limits();
-            let limits = Limits {
-                requests: told.requests.or(known.requests),
-                input_tokens: told.input_tokens.or(known.input_tokens),
-                output_tokens: told.output_tokens.or(known.output_tokens),
-            };
-            (counts.totals, limits, counts.longest)
-        }
+/// Says what came of it, and finds the exit status. What the embedded server
+/// `charged` is more exact than what the answers said.
+fn conclude(args: &Args, batch: &Batch, charged: Option<Charged>, elapsed: Duration) -> u8 {
+    let account = batch.tally.account();
+    let counts = account.counts;
+    let (totals, longest) = match charged {
+        Some(charged) => (charged.totals, charged.longest),
+        None => (counts.totals, counts.longest),
     };
-    let least = limits.least_time(&totals).max(longest);
-    let summary = Summary::new(&counts, &totals, jobs, elapsed, least);
+    let known = args.limits();
+    let told = batch.transport.limits().into_iter();
+    let limits = told.map(|told| charged.map_or(told, |it| it.limits).or(known));
+    let least = limits.reduce(Limits::and).unwrap_or_default();
+    let prompts = count(batch.dealt.wanted.len());
+    let summary = Summary::new(
+        account,
+        &Run {
+            prompts,
+            elapsed,
+            least: least.least_time(&totals).max(longest),
+            totals,
+            with_fallback: args.fallback_model.is_some(),
+        },
+    );
     let words = if args.json {
         serde_json::to_string(&summary).unwrap_or_default()
     } else {
@@ -245,7 +221,7 @@ fn conclude(
     let _written = writeln!(std::io::stdout(), "{words}");
     if counts.given_up > 0 || batch.has_failed() {
         1
-    } else if counts.completed < jobs {
+    } else if counts.completed < prompts {
         130
     } else {
         0

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Record<'a> {
     pub(crate) id: &'a str,
     pub(crate) text: &'a str,
+    /// Who answered.
+    pub(crate) model: &'a str,
     pub(crate) usage: Tokens,
     pub(crate) attempts: u32,
 }
@@ -63,7 +65,9 @@ impl Output {
     /// Opens the file at `path`, and says which prompts it has answers to.
     pub(crate) fn open(path: &Path, existing: Existing) -> Result<(Self, HashSet<String>), String> {
         let name = path.display();
-        let failed = |error: io::Error| format!("{name}: cannot be used as output: {error}");
+        let failed = |error: io::Error| {
+            format!("{name}: cannot be used as output: {error}; name another --output")
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -71,6 +75,11 @@ impl Output {
             .truncate(existing == Existing::Overwrite)
             .open(path)
             .map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(format!(
+                "{name}: it is no ordinary file, and what it holds cannot be read; name another --output"
+            ));
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         if existing == Existing::Refuse && !bytes.is_empty() {

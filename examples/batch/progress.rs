@@ -9,7 +9,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use sendwhen::Instant;
 
-use crate::report::Counts;
+use super::tally::Counts;
 
 /// How often a bar is drawn anew.
 const FRAME: Duration = Duration::from_millis(100);
@@ -73,9 +73,7 @@ impl Progress {
 fn how_many(counts: &Counts) -> String {
     let mut words = format!(
         "{} in flight, {} waiting, {} refused",
-        counts.in_flight,
-        counts.waiting(),
-        counts.refused
+        counts.in_flight, counts.waiting, counts.refused
     );
     let rarer = [
         (counts.overloaded, "overloaded"),

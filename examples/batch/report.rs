@@ -1,166 +1,24 @@
-//! What came of it: the counts while it goes on, and the figures at the end.
+//! The figures at the end.
 
-use std::{
-    fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use sendwhen::{Usage, Wait};
 use serde::Serialize;
 
-use crate::driver::Watch;
+use super::{
+    limits::Totals,
+    tally::{Account, Group},
+};
 
-/// The counts at an instant.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) completed: u64,
-    pub(crate) given_up: u64,
-    /// Answers of status 429.
-    pub(crate) refused: u64,
-    /// Answers of status 529.
-    pub(crate) overloaded: u64,
-    /// Attempts without any answer.
-    pub(crate) unanswered: u64,
-    /// Calls that a thread works on.
-    pub(crate) begun: u64,
-    pub(crate) in_flight: u64,
-    pub(crate) totals: Totals,
-    /// The longest that an answer took.
-    pub(crate) longest: Duration,
-    /// What was waited for last.
-    pub(crate) wait: Option<Wait>,
-}
-
-impl Counts {
-    /// Calls that a thread works on, and that are not under way.
-    pub(crate) const fn waiting(&self) -> u64 {
-        self.begun.saturating_sub(self.in_flight)
-    }
-}
-
-/// What was taken, as the limits count it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Totals {
-    pub(crate) requests: u64,
-    pub(crate) input_tokens: u64,
-    pub(crate) output_tokens: u64,
-}
-
-/// What may be taken each minute, where it is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Limits {
-    pub(crate) requests: Option<u64>,
-    pub(crate) input_tokens: Option<u64>,
-    pub(crate) output_tokens: Option<u64>,
-}
-
-impl Limits {
-    /// The least time in which `totals` can be had from buckets that are full
-    /// at first: what goes beyond them must come in, in each dimension.
-    pub(crate) fn least_time(&self, totals: &Totals) -> Duration {
-        let spans = [
-            (self.requests, totals.requests),
-            (self.input_tokens, totals.input_tokens),
-            (self.output_tokens, totals.output_tokens),
-        ]
-        .map(|(limit, total)| {
-            let beyond = u128::from(total.saturating_sub(limit?));
-            let nanos = beyond
-                .saturating_mul(60_000_000_000)
-                .checked_div(u128::from(limit?))?;
-            Some(Duration::from_nanos(
-                u64::try_from(nanos).unwrap_or(u64::MAX),
-            ))
-        });
-        spans.into_iter().flatten().max().unwrap_or_default()
-    }
-}
-
-/// Keeps the counts for all threads.
-#[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<Counts>);
-
-impl Tally {
-    pub(crate) fn counts(&self) -> Counts {
-        *self.lock()
-    }
-
-    /// A thread took on a call.
-    pub(crate) fn begins(&self) {
-        let mut counts = self.lock();
-        counts.begun = counts.begun.saturating_add(1);
-    }
-
-    /// A call was answered.
-    pub(crate) fn completes(&self, usage: &Usage, took: Duration) {
-        let mut counts = self.lock();
-        counts.begun = counts.begun.saturating_sub(1);
-        counts.completed = counts.completed.saturating_add(1);
-        counts.longest = counts.longest.max(took);
-        let totals = &mut counts.totals;
-        totals.requests = totals.requests.saturating_add(1);
-        totals.input_tokens = totals.input_tokens.saturating_add(usage.counted_input());
-        totals.output_tokens = totals.output_tokens.saturating_add(usage.output_tokens);
-    }
-
-    /// A call is over without an answer.
-    pub(crate) fn gives_up(&self) {
-        let mut counts = self.lock();
-        counts.begun = counts.begun.saturating_sub(1);
-        counts.given_up = counts.given_up.saturating_add(1);
-    }
-
-    /// A call was cancelled: it is for the next run.
-    pub(crate) fn cancels(&self) {
-        let mut counts = self.lock();
-        counts.begun = counts.begun.saturating_sub(1);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Watch for Tally {
-    fn waits(&self, wait: Wait) {
-        let mut counts = self.lock();
-        // A limit concerns all; a call's own wait only where nothing else is
-        // known.
-        if wait.cause.is_shared() || !counts.wait.is_some_and(|held| held.cause.is_shared()) {
-            counts.wait = Some(wait);
-        }
-    }
-
-    fn sends(&self) {
-        let mut counts = self.lock();
-        counts.in_flight = counts.in_flight.saturating_add(1);
-        counts.wait = None;
-    }
-
-    fn hears(&self, status: Option<u16>) {
-        let mut counts = self.lock();
-        match status {
-            Some(429) => counts.refused = counts.refused.saturating_add(1),
-            Some(529) => counts.overloaded = counts.overloaded.saturating_add(1),
-            Some(_) => {}
-            None => counts.unanswered = counts.unanswered.saturating_add(1),
-        }
-    }
-
-    fn ends(&self) {
-        let mut counts = self.lock();
-        counts.in_flight = counts.in_flight.saturating_sub(1);
-    }
-}
-
-/// The figures at the end.
+/// The figures at the end. With `--json` this is what is printed.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     completed: u64,
     given_up: u64,
     refused: u64,
     overloaded: u64,
+    /// How many of `completed` the fallback model answered; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<u64>,
     /// Counted input: what was read from the cache is not in it.
     input_tokens: u64,
     output_tokens: u64,
@@ -171,6 +29,35 @@ pub(crate) struct Summary {
     /// What was not begun or was cancelled, after an interruption.
     #[serde(skip_serializing_if = "is_zero")]
     left: u64,
+    tenants: Vec<Share>,
+    /// Absent where nothing was urgent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    urgent: Option<Waits>,
+    /// Why calls were given up, and how many.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<String, u64>,
+    notices: Vec<String>,
+}
+
+/// How a tenant fared.
+#[derive(Debug, Serialize)]
+struct Share {
+    name: String,
+    weight: u32,
+    /// Its part of the output while each tenant had prompts that waited; absent
+    /// where that never was.
+    share: Option<f64>,
+    #[serde(flatten)]
+    waits: Waits,
+}
+
+/// How long calls waited for their first sending, in seconds; absent where none
+/// was sent.
+#[derive(Debug, Serialize)]
+struct Waits {
+    completed: u64,
+    wait_p50_s: Option<f64>,
+    wait_p99_s: Option<f64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -178,36 +65,78 @@ const fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
+/// How long it all took, and what it was for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) prompts: u64,
+    pub(crate) elapsed: Duration,
+    /// What the limits allow.
+    pub(crate) least: Duration,
+    /// What the server charged.
+    pub(crate) totals: Totals,
+    pub(crate) with_fallback: bool,
+}
+
 impl Summary {
-    /// Of a run over `jobs` jobs that took `elapsed`, where no fewer than
-    /// `least` are possible.
-    pub(crate) fn new(
-        counts: &Counts,
-        totals: &Totals,
-        jobs: u64,
-        elapsed: Duration,
-        least: Duration,
-    ) -> Self {
+    pub(crate) fn new(account: Account, run: &Run) -> Self {
+        let counts = account.counts;
         let ended = counts.completed.saturating_add(counts.given_up);
-        let ratio = (!least.is_zero()).then(|| elapsed.div_duration_f64(least));
+        let ratio = (!run.least.is_zero()).then(|| run.elapsed.div_duration_f64(run.least));
+        let contended = account.tenants.iter().map(|(_, group)| group.contended);
+        let contended = contended.fold(0, u64::saturating_add);
+        let share = |(tenant, group): (super::deal::Tenant, Group)| Share {
+            name: tenant.name,
+            weight: tenant.weight.get(),
+            share: part(group.contended, contended),
+            waits: Waits::of(&group),
+        };
+        let mut notices = account.notices;
+        if account.more_notices > 0 {
+            notices.push(format!("and {} more", account.more_notices));
+        }
         Self {
             completed: counts.completed,
             given_up: counts.given_up,
             refused: counts.refused,
             overloaded: counts.overloaded,
-            input_tokens: totals.input_tokens,
-            output_tokens: totals.output_tokens,
-            elapsed_s: thousandths(elapsed.as_secs_f64()),
-            least_s: thousandths(least.as_secs_f64()),
+            fallback: run.with_fallback.then_some(counts.fallback),
+            input_tokens: run.totals.input_tokens,
+            output_tokens: run.totals.output_tokens,
+            elapsed_s: thousandths(run.elapsed.as_secs_f64()),
+            least_s: thousandths(run.least.as_secs_f64()),
             ratio: ratio.map(thousandths),
-            left: jobs.saturating_sub(ended),
+            left: run.prompts.saturating_sub(ended),
+            tenants: account.tenants.into_iter().map(share).collect(),
+            urgent: Waits::of(&account.urgent).if_any(),
+            reasons: account.reasons,
+            notices,
         }
+    }
+}
+
+impl Waits {
+    fn of(group: &Group) -> Self {
+        let seconds = |percent| group.wait(percent).map(|wait| wait.as_secs_f64());
+        Self {
+            completed: group.completed,
+            wait_p50_s: seconds(50).map(thousandths),
+            wait_p99_s: seconds(99).map(thousandths),
+        }
+    }
+
+    fn if_any(self) -> Option<Self> {
+        (self.wait_p50_s.is_some()).then_some(self)
     }
 }
 
 /// `value` with three digits after the point.
 fn thousandths(value: f64) -> f64 {
     format!("{value:.3}").parse().unwrap_or(value)
+}
+
+fn part(of: u64, whole: u64) -> Option<f64> {
+    let (of, whole) = (Duration::from_micros(of), Duration::from_micros(whole));
+    (!whole.is_zero()).then(|| thousandths(of.div_duration_f64(whole)))
 }
 
 impl fmt::Display for Summary {
@@ -226,9 +155,57 @@ impl fmt::Display for Summary {
              \n{} input tokens counted, {} output tokens",
             self.given_up, self.refused, self.overloaded, self.input_tokens, self.output_tokens
         )?;
+        if let Some(fallback) = self.fallback {
+            write!(f, "\n{fallback} answered by the fallback model")?;
+        }
         if self.left > 0 {
             write!(f, "\n{} left over; --resume goes on with them", self.left)?;
         }
+        for (reason, many) in &self.reasons {
+            write!(f, "\ngiven up: {many} because {reason}")?;
+        }
+        self.write_tenants(f)?;
+        for notice in &self.notices {
+            write!(f, "\nnotice: {notice}")?;
+        }
         Ok(())
     }
+}
+
+impl Summary {
+    fn write_tenants(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.tenants.iter().map(|tenant| {
+            let share = tenant
+                .share
+                .map_or_else(|| String::from("-"), |share| format!("{share:.3}"));
+            (
+                &*tenant.name,
+                tenant.weight.to_string(),
+                share,
+                &tenant.waits,
+            )
+        });
+        let urgent = self.urgent.as_ref();
+        let urgent = urgent.map(|waits| ("all urgent", String::new(), String::new(), waits));
+        write!(
+            f,
+            "\n\n| {:<16} | {:>6} | {:>8} | {:>6} | {:>8} | {:>8} |\
+             \n|{:-<18}|{:->7}:|{:->9}:|{:->7}:|{:->9}:|{:->9}:|",
+            "tenant", "weight", "answered", "share", "p50 wait", "p99 wait", "", "", "", "", "", ""
+        )?;
+        for (name, weight, share, waits) in rows.chain(urgent) {
+            write!(
+                f,
+                "\n| {name:<16} | {weight:>6} | {:>8} | {share:>6} | {:>8} | {:>8} |",
+                waits.completed,
+                span(waits.wait_p50_s),
+                span(waits.wait_p99_s)
+            )?;
+        }
+        writeln!(f)
+    }
+}
+
+fn span(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| String::from("-"), |seconds| format!("{seconds:.2} s"))
 }

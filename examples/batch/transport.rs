@@ -1,30 +1,26 @@
-//! HTTP: sends a job to the Messages API and reads what comes back. The only
+//! HTTP: sends a prompt to the Messages API and reads what comes back. The only
 //! file that knows the client, the wire format and the key.
 
 use std::{
-    fmt, io,
+    error::Error,
+    fmt,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use sendwhen::{Dimension, ErrorDetails, Failure, Family, ServerHints, UnixTime, Usage};
+use reqwest::{Client, Response, Url, redirect::Policy};
+use sendwhen::{Dimension, ErrorDetails, Failure, Family, ServerHints, UnixTime};
 use serde::Deserialize;
-use serde_json::json;
-use ureq::{Agent, Body, http::Uri};
+use serde_json::{Value, json};
 
-use crate::{
-    driver::{Exchange, Head, Refusal, Rest},
-    input::Job,
-    output::Tokens,
-    report::Limits,
-};
+use super::{input::Prompt, limits::Limits, output::Tokens};
 
 /// A model may think for long, but not for ever.
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// How much of a refusal's body is read.
-const LARGEST_REFUSAL: u64 = 64 << 10;
+const LARGEST_REFUSAL: usize = 64 << 10;
 /// How much of an answer's body is read.
-const LARGEST_ANSWER: u64 = 64 << 20;
+const LARGEST_ANSWER: usize = 64 << 20;
 
 /// The API key. It is never shown.
 pub(crate) struct Key(String);
@@ -37,8 +33,8 @@ impl Key {
         let key = key.trim();
         if key.is_empty() {
             return Err(
-                "with --base-url the environment variable ANTHROPIC_API_KEY must hold the \
-                        API key, and it is not set"
+                "with --base-url the environment variable ANTHROPIC_API_KEY must hold the API \
+                 key; set it, or leave out --base-url to try it without a key"
                     .to_owned(),
             );
         }
@@ -65,12 +61,57 @@ impl fmt::Debug for Key {
 /// A client of one server.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    agent: Agent,
-    url: String,
+    http: Client,
+    url: Url,
     key: Key,
-    model: String,
-    /// As the server last told them.
-    limits: Mutex<Limits>,
+    models: Vec<String>,
+    /// Of each model, as its answers last told them.
+    limits: Mutex<Vec<Limits>>,
+}
+
+/// The head of an answer, and what follows it.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) hints: ServerHints,
+    pub(crate) rest: Rest,
+}
+
+/// What follows a head.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    /// A good answer, that is to be read.
+    Good(Body),
+    /// A refusal, that was read.
+    Refusal(Refusal),
+}
+
+/// The body of a good answer.
+#[derive(Debug)]
+pub(crate) struct Body(Response);
+
+/// What is said in a refusal.
+#[derive(Debug, Default)]
+pub(crate) struct Refusal {
+    body: Value,
+    /// The same for people.
+    pub(crate) words: String,
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    pub(crate) tokens: Tokens,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// What it means for the call.
+    pub(crate) failure: Failure<'static>,
+    /// What it was, for people.
+    pub(crate) words: String,
 }
 
 impl Transport {
@@ -81,144 +122,76 @@ impl Transport {
     pub(crate) fn new(
         base_url: &str,
         key: Key,
-        model: String,
-        connections: usize,
+        models: Vec<String>,
+        connections: u32,
         embedded: bool,
     ) -> Result<Self, String> {
-        let url = format!("{}/v1/messages", base_url.trim_end_matches('/'));
-        check(&url)?;
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
+        let url = messages(base_url)?;
+        let connections = usize::try_from(connections).unwrap_or(usize::MAX);
+        allow_open_files(connections.saturating_mul(models.len()), embedded);
+        // Fails where another part of the program chose already: then that holds.
+        let _chosen = rustls::crypto::ring::default_provider().install_default();
+        let mut client = Client::builder()
+            .timeout(TIMEOUT)
             // A redirect would take the key to another server.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(connections)
-            .max_idle_connections_per_host(connections);
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(connections);
         if embedded {
-            config = config.proxy(None);
+            client = client.no_proxy();
         }
         Ok(Self {
-            agent: config.build().new_agent(),
+            http: client
+                .build()
+                .map_err(|error| format!("the HTTP client does not start: {}", chain(&error)))?,
             url,
             key,
-            model,
-            limits: Mutex::new(Limits::default()),
+            limits: Mutex::new(vec![Limits::default(); models.len()]),
+            models,
         })
     }
 
-    /// The limits that the answers told.
-    pub(crate) fn limits(&self) -> Limits {
-        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The models, in the order of preference.
+    pub(crate) fn models(&self) -> &[String] {
+        &self.models
     }
 
-    /// The request for `job`, which may produce `max_tokens`.
-    pub(crate) fn letter(&self, job: &Job, max_tokens: u64) -> Letter<'_> {
-        let mut body = json!({
-            "model": self.model,
-            "max_tokens": max_tokens,
-            "messages": [{ "role": "user", "content": job.prompt }],
-        });
-        if let (Some(system), Some(fields)) = (&job.system, body.as_object_mut()) {
-            let block = json!([{
-                "type": "text",
-                "text": system,
-                "cache_control": { "type": "ephemeral" },
-            }]);
-            fields.insert("system".to_owned(), block);
-        }
-        Letter {
-            transport: self,
-            body: body.to_string(),
-            sent: None,
-            took: Duration::ZERO,
-            status: None,
-            trouble: String::new(),
-        }
+    /// The limits that the answers told, of each model.
+    pub(crate) fn limits(&self) -> Vec<Limits> {
+        self.limits
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
-    fn learn(&self, hints: &ServerHints) {
-        let limit = |dimension| hints.meters.get(Family::Standard, dimension)?.limit;
-        let mut known = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Limits {
-            requests: limit(Dimension::Requests).or(known.requests),
-            input_tokens: limit(Dimension::InputTokens).or(known.input_tokens),
-            output_tokens: limit(Dimension::OutputTokens).or(known.output_tokens),
-        };
-    }
-}
-
-/// Whether `url` is one to send a key to.
-fn check(url: &str) -> Result<(), String> {
-    let parsed = url.parse::<Uri>().ok();
-    let Some((scheme, authority)) = parsed
-        .as_ref()
-        .and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)))
-    else {
-        return Err("--base-url is not a URL such as https://api.anthropic.com".to_owned());
-    };
-    if !matches!(scheme, "http" | "https") {
-        return Err("--base-url must begin with https:// or http://".to_owned());
-    }
-    if authority.as_str().contains('@') {
-        return Err("--base-url must not hold a user name or password".to_owned());
-    }
-    Ok(())
-}
-
-/// One request, and what is known of its last attempt.
-#[derive(Debug)]
-pub(crate) struct Letter<'a> {
-    transport: &'a Transport,
-    body: String,
-    sent: Option<Instant>,
-    /// How long the attempt that was answered took.
-    pub(crate) took: Duration,
-    /// The status of the last attempt, if it had one.
-    pub(crate) status: Option<u16>,
-    /// What was wrong with it, in words.
-    pub(crate) trouble: String,
-}
-
-/// What an answer says.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) text: String,
-    pub(crate) tokens: Tokens,
-}
-
-impl Exchange for Letter<'_> {
-    type Body = Body;
-    type Answer = Answer;
-
+    /// Sends `prompt` to a model, by its place, and reads the head of the answer;
+    /// of a refusal also the body.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a program may read the clocks: how long it took, and when the head came"
+        reason = "a program may read the clock: when the head came"
     )]
-    fn send(&mut self) -> Result<Head<Body>, Failure<'static>> {
-        self.sent = Some(Instant::now());
-        self.status = None;
-        let transport = self.transport;
-        let sent = transport
-            .agent
-            .post(&transport.url)
-            .header("x-api-key", &transport.key.0)
+    pub(crate) async fn send(
+        &self,
+        model: usize,
+        prompt: &Prompt,
+        max_tokens: u64,
+    ) -> Result<Head, Fault> {
+        let name = self.models.get(model).map_or("", String::as_str);
+        let request = self
+            .http
+            .post(self.url.clone())
+            .header("x-api-key", &self.key.0)
             .header("anthropic-version", "2023-06-01")
-            .header("content-type", "application/json")
-            .send(&self.body);
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) => return Err(self.fails(&error)),
-        };
+            .json(&letter(name, prompt, max_tokens));
+        let sent = request.send().await;
+        let response = sent.map_err(|error| self.fault(&error))?;
         let status = response.status().as_u16();
-        self.status = Some(status);
         let now = UnixTime::from_millis(wall(SystemTime::now()));
         let hints = ServerHints::parse(response.headers(), Some(now));
-        transport.learn(&hints);
-        let rest = if (200..300).contains(&status) {
-            Rest::Good(response.into_body())
+        self.learn(model, &hints);
+        let rest = if response.status().is_success() {
+            Rest::Good(Body(response))
         } else {
-            Rest::Refusal(self.refusal(status, response.into_body()))
+            Rest::Refusal(self.refusal(status, response).await)
         };
         Ok(Head {
             status,
@@ -227,76 +200,151 @@ impl Exchange for Letter<'_> {
         })
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a program may read the clock: how long it took"
-    )]
-    fn read(&mut self, mut body: Body) -> Result<(Answer, Usage), Failure<'static>> {
-        let read = body.with_config().limit(LARGEST_ANSWER).read_to_vec();
-        let bytes = read.map_err(|error| self.fails(&error))?;
-        self.took = self.sent.map_or(Duration::ZERO, |sent| sent.elapsed());
-        let message: Message = serde_json::from_slice(&bytes).map_err(|error| {
-            self.trouble = format!("the answer is not one of the Messages API: {error}");
+    /// Reads the body of a good answer.
+    pub(crate) async fn read(&self, body: Body) -> Result<Answer, Fault> {
+        let bytes = read(body.0, LARGEST_ANSWER).await;
+        let bytes = bytes.map_err(|error| self.fault(&error))?;
+        let message: Message = serde_json::from_slice(&bytes).map_err(|error| Fault {
+            words: format!("the answer is not one of the Messages API: {error}"),
             // It came whole; the same request would bring the same.
-            Failure::InStream(ErrorDetails::new("invalid_request_error"))
+            failure: Failure::InStream(ErrorDetails::new("invalid_request_error")),
         })?;
-        let answer = Answer {
-            text: message
-                .content
-                .into_iter()
-                .map(|block| block.text)
-                .collect(),
+        let texts = message.content.into_iter().map(|block| block.text);
+        Ok(Answer {
+            text: texts.collect(),
             tokens: message.usage,
-        };
-        let usage = answer.tokens.into();
-        Ok((answer, usage))
-    }
-}
-
-impl Letter<'_> {
-    /// What a failure of the client means: whether the request was sent at all,
-    /// and whether the server may have worked on it.
-    fn fails(&mut self, error: &ureq::Error) -> Failure<'static> {
-        use ureq::{Error, Timeout};
-
-        self.trouble = self.without_key(&error.to_string());
-        match error {
-            Error::HostNotFound
-            | Error::ConnectionFailed
-            | Error::Tls(_)
-            | Error::Rustls(_)
-            | Error::Timeout(Timeout::Resolve | Timeout::Connect) => Failure::NotSent,
-            Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Failure::NotSent
-            }
-            Error::Timeout(_) => Failure::TimedOut,
-            _ => Failure::Lost,
-        }
+        })
     }
 
-    fn refusal(&mut self, status: u16, mut body: Body) -> Refusal {
-        let read = body.with_config().limit(LARGEST_REFUSAL).read_to_vec();
-        let said: ErrorBody = read
+    async fn refusal(&self, status: u16, response: Response) -> Refusal {
+        let body = read(response, LARGEST_REFUSAL).await;
+        let body: Value = body
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
-        let mut refusal = Refusal {
-            kind: said.error.kind,
-            code: said.error.details.unwrap_or_default().error_code,
-            message: said.error.message,
-        };
-        let words = format!("HTTP {status} {}: {}", refusal.kind, refusal.message);
-        self.trouble = self.without_key(words.trim_end_matches([' ', ':']));
         if (300..400).contains(&status) {
-            self.trouble = format!("HTTP {status}: the server redirects; name the other server");
-            "invalid_request_error".clone_into(&mut refusal.kind);
+            return Refusal {
+                body: json!({ "error": { "type": "invalid_request_error" } }),
+                words: format!("HTTP {status}: the server redirects; name the other server"),
+            };
         }
-        refusal
+        let field = |at| body.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let words = format!(
+            "HTTP {status} {}: {}",
+            field("/error/type"),
+            field("/error/message")
+        );
+        Refusal {
+            words: self.without_key(words.trim_end_matches([' ', ':'])),
+            body,
+        }
+    }
+
+    /// What a failure of the client means: whether the request was sent at all,
+    /// and whether the server may have worked on it.
+    fn fault(&self, error: &reqwest::Error) -> Fault {
+        let failure = if error.is_connect() || error.is_builder() {
+            Failure::NotSent
+        } else if error.is_timeout() {
+            Failure::TimedOut
+        } else {
+            Failure::Lost
+        };
+        let words = self.without_key(&chain(error));
+        Fault { failure, words }
+    }
+
+    fn learn(&self, model: usize, hints: &ServerHints) {
+        let limit = |dimension| hints.meters.get(Family::Standard, dimension)?.limit;
+        let told = Limits {
+            requests: limit(Dimension::Requests),
+            input_tokens: limit(Dimension::InputTokens),
+            output_tokens: limit(Dimension::OutputTokens),
+        };
+        let mut known = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(model) {
+            *known = told.or(*known);
+        }
     }
 
     fn without_key(&self, words: &str) -> String {
-        words.replace(&self.transport.key.0, "[the key]")
+        words.replace(&self.key.0, "[the key]")
     }
+}
+
+impl Refusal {
+    /// The fields that decide what to do.
+    pub(crate) fn details(&self) -> ErrorDetails<'_> {
+        ErrorDetails::find(|at| self.body.pointer(at)?.as_str())
+    }
+}
+
+/// Where messages go, if `base_url` is one to send a key to.
+fn messages(base_url: &str) -> Result<Url, String> {
+    let url = format!("{}/v1/messages", base_url.trim_end_matches('/'));
+    let url: Url = url.parse().map_err(|error| {
+        format!("--base-url is not a URL such as https://api.anthropic.com: {error}")
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("--base-url must begin with https:// or http://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("--base-url must not hold a user name or password".to_owned());
+    }
+    Ok(url)
+}
+
+/// Asks the system for as many open files as there may be connections, both ends
+/// of which are in this program if the server is. Where it does not grant them,
+/// some are tried again later.
+fn allow_open_files(connections: usize, embedded: bool) {
+    let ends = if embedded { 2 } else { 1 };
+    let files = connections.saturating_mul(ends).saturating_add(100);
+    let _granted = rlimit::increase_nofile_limit(u64::try_from(files).unwrap_or(u64::MAX));
+}
+
+/// The request's body.
+fn letter(model: &str, prompt: &Prompt, max_tokens: u64) -> Value {
+    let mut letter = json!({
+        "model": model,
+        "max_tokens": max_tokens,
+        "messages": [{ "role": "user", "content": prompt.text }],
+    });
+    if let (Some(system), Some(fields)) = (&prompt.system, letter.as_object_mut()) {
+        let block = json!([{
+            "type": "text",
+            "text": system,
+            "cache_control": { "type": "ephemeral" },
+        }]);
+        fields.insert("system".to_owned(), block);
+    }
+    letter
+}
+
+/// The whole body, or as much of it as is enough to see that it is too large.
+async fn read(mut response: Response, most: usize) -> reqwest::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > most {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+/// An error with what it came from.
+fn chain(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_words = inner.to_string();
+        if !words.contains(&inner_words) {
+            words = format!("{words}: {inner_words}");
+        }
+        source = inner.source();
+    }
+    words
 }
 
 /// Milliseconds since 1970.
@@ -316,25 +364,4 @@ struct Message {
 struct Block {
     #[serde(default)]
     text: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorBody {
-    error: ErrorFields,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorFields {
-    #[serde(rename = "type")]
-    kind: String,
-    message: String,
-    details: Option<ErrorCode>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorCode {
-    error_code: String,
 }

@@ -15,6 +15,8 @@
     reason = "a test that fails may panic, and tells so"
 )]
 
+#[cfg(feature = "alloc")]
+mod batch;
 mod explain;
 mod explore;
 mod headers;
