@@ -493,7 +493,7 @@ impl Scheduler {
             self.wake(number);
         }
         for number in later {
-            self.open_what_is_claimed(number);
+            self.let_others_by(number);
         }
     }
 

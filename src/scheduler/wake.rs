@@ -124,6 +124,8 @@ impl Scheduler {
         for pool in waits {
             if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
                 place.waiters.retain(|waiter| *waiter != number);
+                // If it opened meanwhile, only the first was told.
+                open(&mut self.open, place, pool);
             }
         }
         if !block.behind {
@@ -204,9 +206,9 @@ impl Scheduler {
         }
     }
 
-    /// Others may go before the first of a route that did not: to these its
-    /// claim is nothing any more.
-    pub(super) fn open_what_is_claimed(&mut self, number: u32) {
+    /// Others may go before the first of a route that did not: to these it is
+    /// no longer in the way.
+    pub(super) fn let_others_by(&mut self, number: u32) {
         let Some(route) = self.routes.get(index(number)) else {
             return;
         };
@@ -214,7 +216,8 @@ impl Scheduler {
             return;
         };
         let claimed = route.alternatives.get(block.alternative);
-        for &pool in claimed.filter(|_| !block.behind).into_iter().flatten() {
+        let claimed = claimed.filter(|_| !block.behind).into_iter().flatten();
+        for &pool in claimed.chain(&route.waits) {
             if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
                 open(&mut self.open, place, pool);
             }

@@ -451,6 +451,44 @@ fn a_blocked_call_keeps_its_claim_where_it_would_start_now() {
     assert_eq!(sent(&mut scheduler, at(11)), [(low, 0)]);
 }
 
+/// Found by the machine: what opened was told to the first, who went elsewhere,
+/// and the next slept on.
+#[test]
+fn a_pool_that_opened_is_open_to_the_next_when_the_first_goes_elsewhere() {
+    let mut scheduler = Scheduler::new(42);
+    let inner = scheduler.add_pool(pool(12, 1));
+    let three = Rate::per_minute(3).unwrap();
+    let once = RetryPolicy::new().attempts(1).unwrap();
+    let images = pool(6_000, 100).limit(Dimension::Own1, three, 3).unwrap();
+    let images = scheduler.add_pool(images.retry(once));
+    let [only_inner, only_images, both, choice] = [
+        &[&[inner][..]][..],
+        &[&[images][..]][..],
+        &[&[inner, images][..]][..],
+        &[&[inner, images][..], &[inner][..]][..],
+    ]
+    .map(|sets| scheduler.add_route(sets).unwrap());
+    for job in [job(only_inner), with_images(only_images, 2)] {
+        scheduler.submit(at(0), job).unwrap();
+    }
+    let unsent = scheduler.submit(at(0), with_images(only_images, 1));
+    assert_eq!(ids(&mut scheduler, at(0)).len(), 3);
+    let high = with_images(choice, 3).priority(Priority::High);
+    let high = scheduler.submit(at(1), high).unwrap();
+    let low = scheduler.submit(at(1), with_images(both, 1)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(1)), []);
+    // Now there is an image, but the inner pool has room in 3 s, for the first.
+    let failed = Event::Failed(Failure::NotSent);
+    let _given_up = scheduler.handle(at(2), unsent.unwrap(), failed);
+    assert_eq!(ids(&mut scheduler, at(2)), []);
+    assert_eq!(sent(&mut scheduler, at(5)), [(high, 1)]);
+    let Next::Wait(wait) = scheduler.next(at(5)) else {
+        panic!("the other waits");
+    };
+    assert_eq!(wait.until, at(10), "for the inner pool alone");
+    assert_eq!(ids(&mut scheduler, at(10)), [low]);
+}
+
 #[test]
 fn a_pool_that_is_taken_away_leaves_the_alternatives() {
     let mut scheduler = Scheduler::new(42);
