@@ -97,11 +97,7 @@ impl Model {
                     then = then.max(at);
                 }
                 Past::Changed { at, settings: new } => {
-                    // Who reserved is charged ahead of time; the change counts
-                    // from now on.
                     level = refill(level, settings, then, at);
-                    let ahead = int(then.max(at) - at);
-                    level -= &ahead * rate(settings.count, settings.period);
                     then = at;
                     settings = new;
                     level = level.min(int(settings.burst));
@@ -374,13 +370,19 @@ impl StateMachineTest for Test {
                 let after = bucket.available(now);
                 assert!(after <= before, "no burst is given");
                 assert!(after + 1 >= before.min(settings.burst), "no token is lost");
+                // What was promised ahead is a debt from here on: until its
+                // instant, the bucket is never full.
+                for past in &mut model.past {
+                    if let Past::Charged { at, .. } = past {
+                        *at = (*at).min(model.now);
+                    }
+                }
                 model.past.push(Past::Changed {
                     at: model.now,
                     settings,
                 });
                 model.settings = settings;
                 model.changes += 1;
-                // What was promised ahead is a debt from here on.
                 for made in &mut model.charges {
                     made.at = made.at.min(model.now);
                 }
