@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     control::{
         Amounts, Concurrency, Control, Counting, Entries, Entry, Forecast, Ledger, Outage, Output,
-        Seen, Sending, ServerClock, SlowStart, Spread, Stamped, mean,
+        Pace, Seen, Sending, ServerClock, SlowStart, Spread, Stamped, mean,
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
@@ -71,6 +71,7 @@ pub struct Limiter {
     slow_start: SlowStart,
     outage: Outage,
     concurrency: Concurrency,
+    pace: Pace,
     pause: Pause,
     closed: Option<Closed>,
     forecast: Forecast,
@@ -166,6 +167,7 @@ impl Limiter {
             slow_start: SlowStart::new(FIRST),
             outage: Outage::new(seed),
             concurrency: Concurrency::new(),
+            pace: Pace::new(),
             pause: Pause::new(),
             closed: None,
             forecast: Forecast::new(),
@@ -215,7 +217,8 @@ impl Limiter {
         Ok(())
     }
 
-    /// Sets whether limits that heads show replace those that were set. They do
+    /// Sets whether limits that heads show replace those that were set, and
+    /// whether refusals teach a rate where no head shows anything. They do
     /// unless this says not to; levels are corrected either way.
     #[must_use]
     pub const fn learn_limits(mut self, learns: bool) -> Self {
@@ -524,6 +527,9 @@ impl Limiter {
         if let Some(until) = self.outage.bound(now, self.slow_start.fates(now)) {
             verdict.wait(until, Cause::Outage, now);
         }
+        if let Some(until) = self.pace.bound(now, &wanted.cost) {
+            verdict.wait(until, Cause::SendRate, now);
+        }
         for bound in self.guard.bounds(now) {
             verdict.wait(bound.until, bound.cause, bound.earliest);
         }
@@ -658,6 +664,9 @@ impl Limiter {
         let before = core::mem::replace(&mut self.sending.last, now);
         self.guard.sent(now, number);
         self.outage.sent(now, number);
+        if self.pace.sent(now, cost) {
+            self.open_up(Binding::of(Cause::SendRate));
+        }
         Permit {
             number,
             sent: now,
@@ -684,6 +693,9 @@ impl Limiter {
     fn take_back(&mut self, permit: &mut Permit, undo: bool) {
         permit.refunded = true;
         let mut loosened = Binding::NONE;
+        if self.pace.took(permit.sent, &permit.cost, &Cost::ZERO) {
+            loosened = Binding::of(Cause::SendRate);
+        }
         let places = permit.entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
             let lifted = if undo {
@@ -826,7 +838,7 @@ impl Limiter {
                 let took = now.saturating_duration_since(permit.sent);
                 let fates = self.slow_start.fates(now);
                 if self.outage.failed(now, number, took, fates) {
-                    self.slow_start.restart(now);
+                    self.slow_start.restart();
                 }
             }
             Class::Transient => self.outage.undecided(now, number),
@@ -890,6 +902,9 @@ impl Limiter {
             }
         }
         if let Some(actual) = actual.filter(|_| !permit.refunded) {
+            if self.pace.took(permit.sent, &permit.cost, &actual) {
+                loosened = loosened.and(Binding::of(Cause::SendRate));
+            }
             let took = nanos(now.saturating_duration_since(permit.sent));
             self.sending.latency = mean(self.sending.latency, took);
             let places = permit.entries.iter_mut().zip(&mut self.ledgers);
@@ -962,6 +977,13 @@ impl Limiter {
             self.too_many(now, permit);
             return;
         }
+        if matches!(class, Class::Throttled(_)) && self.learns && !self.is_shown() {
+            let took = now.saturating_duration_since(permit.sent);
+            if self.pace.refused(now, took) {
+                // The bucket is empty: what it bore at first it will not now.
+                self.slow_start.restart();
+            }
+        }
         let Some(wait) = told.wait else {
             return;
         };
@@ -1020,6 +1042,12 @@ impl Limiter {
         } else {
             self.pause.until(now.saturating_add(wait));
         }
+    }
+
+    /// Whether any head ever showed a level.
+    fn is_shown(&self) -> bool {
+        let mut ledgers = self.ledgers.iter().chain([self.output.any()]);
+        ledgers.any(Ledger::is_shown)
     }
 
     /// It was refused because too many were under way.

@@ -279,6 +279,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a head ever showed its level.
+    pub(crate) const fn is_shown(&self) -> bool {
+        self.unread > 0
+    }
+
     /// The most that is ever there.
     pub(crate) const fn limit(&self) -> u64 {
         self.limit

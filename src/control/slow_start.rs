@@ -75,10 +75,9 @@ impl SlowStart {
         }
     }
 
-    /// As at the start: whatever was borne before may not be now.
-    pub(crate) fn restart(&mut self, now: Instant) {
-        let survived = self.fates(now).survived;
-        self.base = i64::from(self.first).saturating_sub(survived);
+    /// As at the start: whatever was borne before, or is out, may not be now.
+    pub(crate) fn restart(&mut self) {
+        self.base = i64::from(self.first).saturating_sub(self.sent);
     }
 
     /// One came to nothing, and says nothing of limits.

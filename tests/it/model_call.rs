@@ -112,9 +112,8 @@ impl ReferenceStateMachine for Machine {
     }
 
     fn transitions(_: &Drawn) -> BoxedStrategy<Op> {
-        let status = prop::sample::select(
-            &[200, 200, 200, 400, 402, 408, 429, 429, 500, 503, 529, 0][..],
-        );
+        let status =
+            prop::sample::select(&[200, 200, 200, 400, 402, 408, 429, 429, 500, 503, 529, 0][..]);
         let wait = prop::option::of(prop_oneof![Just(0), 0..5_000_000_000_u64]);
         let fault = prop::sample::select(
             &[
@@ -323,7 +322,10 @@ impl Pair {
             }
             (Stage::Sent(ticket), &What::Responded(status, wait)) => {
                 let (class, took_nothing) = class_of(status);
-                (Stage::Sent(ticket), Some(End::Failed(class, wait, took_nothing)))
+                (
+                    Stage::Sent(ticket),
+                    Some(End::Failed(class, wait, took_nothing)),
+                )
             }
             (Stage::Streaming(ticket, before), What::Progressed(handed_on)) => {
                 (Stage::Streaming(ticket, before || *handed_on), None)
@@ -449,7 +451,10 @@ impl Pair {
                 } else {
                     self.pool.expiry(now)
                 };
-                assert_eq!((wait.until.as_nanos(), wait.cause), (until, Cause::Response));
+                assert_eq!(
+                    (wait.until.as_nanos(), wait.cause),
+                    (until, Cause::Response)
+                );
                 return;
             }
             Stage::Streaming(..) | Stage::Delivered => Decision::Deliver,
@@ -522,7 +527,10 @@ impl Pair {
             other => panic!("{other:?}, and should be {window:?}"),
         }
         if let (Decision::Wait(_), Some(latest), 0) = (decision, deadline, self.pool.flying(now)) {
-            assert!(window.soonest <= latest, "it cannot start in time: {window:?}");
+            assert!(
+                window.soonest <= latest,
+                "it cannot start in time: {window:?}"
+            );
         }
     }
 }
