@@ -46,6 +46,7 @@ use crate::{
 /// let end = Event::Finished(Some(Usage::new(12, 340)));
 /// assert_eq!(call.handle(&mut limiter, now, end), Decision::Deliver);
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Call {
     life: Life,
     request: Request,

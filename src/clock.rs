@@ -1,5 +1,8 @@
 //! The limiter's own clock: the caller's, but that it never goes back.
 
+#[cfg(feature = "serde")]
+use core::time::Duration;
+
 use crate::time::Instant;
 
 /// Translates the caller's instants into instants that never go back.
@@ -7,6 +10,7 @@ use crate::time::Instant;
 /// Where the caller's clock goes back the inner one stands still until it has
 /// caught up, unless the caller says that it was [`rebase`](Self::rebase)d.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Clock {
     latest: Instant,
     /// What is added to the caller's nanoseconds.
@@ -35,6 +39,14 @@ impl Clock {
     pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         self.latest = self.peek(now);
         self.latest
+    }
+
+    /// From here on the caller's `now` is so much later than the latest instant
+    /// seen.
+    #[cfg(feature = "serde")]
+    pub(crate) fn resume(&mut self, now: Instant, asleep: Duration) {
+        self.latest = self.latest.saturating_add(asleep);
+        self.rebase(now);
     }
 
     /// From here on the caller's `now` is the latest instant seen.

@@ -169,6 +169,7 @@ pub struct Attempt {
 
 /// Not before an instant, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Wait {
     /// Always later than the `now` of the question.
@@ -179,6 +180,7 @@ pub struct Wait {
 
 /// What a wait is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Cause {
     /// The pool has not enough of this.
@@ -263,6 +265,7 @@ pub enum Denied {
 
 /// Why something can never pass, until settings or the server's mind change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Never {
     /// It costs more than the limit ever lets through at once.
@@ -285,6 +288,7 @@ pub enum Never {
 
 /// Why a call is over without an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum GiveUp {
     /// It cannot start before its deadline.
@@ -329,6 +333,7 @@ pub enum GiveUp {
 /// What kind of end an attempt came to. Found by
 /// [`classify`](crate::classify).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Class {
     /// It went well.

@@ -63,6 +63,7 @@ pub enum Stance {
 
 /// The state of one limit, as it is believed, and what is asked of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Level {
     /// Of what.

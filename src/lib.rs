@@ -121,6 +121,8 @@ mod retry;
 mod rng;
 #[cfg(feature = "alloc")]
 mod scheduler;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod time;
 mod units;
 
@@ -159,6 +161,10 @@ pub use scheduler::{
     Bounds, CallId, CallStanding, Dropped, Full, Job, Next, Notice, PoolId, PoolStanding, Priority,
     Rejected, RouteId, Scheduler, Shed, TenantId, Verdict,
 };
+#[cfg(feature = "serde")]
+pub use scheduler::{Snapshot, SnapshotError, SnapshotOf};
+#[cfg(feature = "serde")]
+pub use snapshot::{CallSnapshot, CallSnapshotOf, LimiterSnapshot};
 #[cfg(feature = "std")]
 pub use time::OutOfRange;
 pub use time::{Instant, UnixTime};

@@ -32,6 +32,7 @@ use crate::{
 /// The life of one request. Says when to ask for a permit, what becomes of the
 /// one that it has, and when it is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Life {
     state: State,
     /// Attempts started.
@@ -52,6 +53,7 @@ pub(crate) struct Life {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// Wants to be sent, not before an instant where there was a failure.
     Queued { hold: Option<Wait> },

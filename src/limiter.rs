@@ -52,8 +52,12 @@ use crate::{
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limiter {
     clock: Clock,
+    /// Not part of a snapshot: rules are made by code, and may name lists that
+    /// live as long as it.
+    #[cfg_attr(feature = "serde", serde(skip))]
     policy: RetryPolicy,
     /// What calls share of the policy.
     guard: Guard,
@@ -83,6 +87,7 @@ pub struct Limiter {
 
 /// A pool that lets nothing pass, until an instant if the caller gave one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Closed {
     until: Option<Instant>,
 }
@@ -94,6 +99,7 @@ struct Closed {
 /// that is lost holds its place in flight until it expires, and its charge for
 /// good.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[must_use = "a permit that is not settled holds its place until it expires"]
 pub struct Permit {
     /// Its place in the order of sending.
@@ -479,6 +485,22 @@ impl Limiter {
 
     pub(crate) fn flying_inside(&self, now: Instant) -> u32 {
         self.flights.count(now)
+    }
+
+    /// The same with a policy that it had before it was written down: what was
+    /// counted for it stands.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn with_policy(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The same after it was written down and read, so much later.
+    #[cfg(feature = "serde")]
+    pub(crate) fn resumed(self, now: Instant, asleep: Duration, policy: RetryPolicy) -> Self {
+        let mut limiter = self.with_policy(policy);
+        limiter.clock.resume(now, asleep);
+        limiter
     }
 
     /// Remembers that somebody waits for what binds.
@@ -1122,6 +1144,7 @@ const OUTPUT: Binding = Binding::of(Cause::Limit(Dimension::OutputTokens));
 
 /// A set of causes that one may wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Binding(u16);
 
 impl Binding {

@@ -339,6 +339,7 @@ pub(crate) mod sealed {
 
     /// The permits of one attempt, one for each pool.
     #[derive(Debug)]
+    #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
     pub struct Permits(pub(super) [Option<Permit>; 2]);
 
     impl Permits {

@@ -20,6 +20,7 @@ use crate::{
 /// # let _ = request;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Request {
     /// Estimated tokens of the whole prompt, those that a cache may serve
@@ -126,6 +127,7 @@ impl Default for Request {
 /// that each group is forecast by its own past. There are 16; all higher
 /// numbers share the last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Profile(u8);
 
 impl Profile {
@@ -148,6 +150,7 @@ impl Profile {
 /// What a request took, as its answer reports it. In a stream the numbers are
 /// cumulative; of several reports the largest wins, field by field.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Usage {
     /// Input tokens neither read from nor written to the cache.

@@ -8,6 +8,7 @@ use crate::time::nanos;
 /// splittable pseudorandom number generators", OOPSLA 2014). One word of state,
 /// good enough for jitter, and any seed will do, 0 included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Rng(u64);
 
 /// The odd number next to 2^64 over the golden ratio.

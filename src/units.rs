@@ -6,6 +6,7 @@ use crate::{error::ConfigError, time::nanos};
 
 /// One thing that a server counts and limits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Dimension {
     /// Requests; each counts as one.
@@ -75,6 +76,7 @@ impl fmt::Display for Dimension {
 /// assert_eq!(cost.get(Dimension::OutputTokens), 0);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Cost([u64; Dimension::COUNT]);
 
 impl Cost {
@@ -146,6 +148,11 @@ impl Cost {
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "(u64, u64)", into = "(u64, u64)")
+)]
 pub struct Rate {
     /// At least 1, below 2^63.
     count: u64,
@@ -228,6 +235,23 @@ impl Rate {
         } else {
             wide as u64
         }
+    }
+}
+
+/// The count, and the period in nanoseconds.
+#[cfg(feature = "serde")]
+impl From<Rate> for (u64, u64) {
+    fn from(rate: Rate) -> Self {
+        (rate.count, rate.period)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<(u64, u64)> for Rate {
+    type Error = ConfigError;
+
+    fn try_from((count, period): (u64, u64)) -> Result<Self, ConfigError> {
+        Self::per(count, Duration::from_nanos(period))
     }
 }
 

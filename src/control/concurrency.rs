@@ -14,6 +14,7 @@ use crate::time::Instant;
 /// tried when so many were answered near the cap that a refusal is rare among
 /// them, and four times as many each time that it failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Concurrency {
     cap: Option<u32>,
     /// Until when the refusals of one volley come in.

@@ -11,11 +11,13 @@ use crate::{
 /// would give each small request the weight of a large one. Output is a fading
 /// mean, never more than what the request allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Forecast {
     profiles: [Past; Profile::COUNT],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Past {
     /// How many were learnt from, up to [`MEMORY`].
     seen: u64,
@@ -131,6 +133,7 @@ fn estimates(request: &Request) -> (u64, u64) {
 /// By how much expectations were missed: fading means of the squares, and of
 /// the cubes of what was more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Errors {
     squares: u64,
     cubes: u128,
@@ -183,6 +186,7 @@ fn towards(old: u128, new: u128, seen: u64) -> u128 {
 
 /// Actual over estimated, of fading sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Ratio {
     actual: u64,
     estimated: u64,

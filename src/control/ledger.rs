@@ -42,6 +42,7 @@ use crate::{
 ///   interval takes in both.
 /// - A Q of 0 may hide a debt: it has no lower edge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Ledger {
     bucket: Option<TokenBucket>,
     /// The server's limit is 0.
@@ -87,6 +88,7 @@ pub(crate) struct Ledger {
 
 /// When a server takes down what a head shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Stamped {
     /// When it admits the request.
     AtAdmission,
@@ -96,6 +98,7 @@ pub(crate) enum Stamped {
 
 /// When a server counts what a request takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Counting {
     /// When it admits the request: what its head shows holds it.
     AtAdmission,
@@ -118,6 +121,7 @@ impl Counting {
 
 /// What is remembered of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Entry {
     /// What it is charged.
     amount: u64,
@@ -177,6 +181,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What all ledgers know of sending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Sending {
     /// How many were let pass: the number of the next.
     pub(crate) admitted: u64,

@@ -18,6 +18,7 @@ use crate::{
 /// the server is down. A probe then goes when a sixteenth of the time that it
 /// has been down has passed since the last one came back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Outage {
     rng: Rng,
     /// The fading rate of failures, in [`WHOLE`]ths.
@@ -36,6 +37,7 @@ pub(crate) struct Outage {
 
 /// What is known of it while it is down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Down {
     /// The next probe may go then.
     Until(Instant),

@@ -31,6 +31,7 @@ use crate::{
 /// Output counted at admission and output counted as it is produced are not
 /// told apart. Both accounts hold at a price of a second or two, once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Output {
     ledgers: [Ledger; RULES.len()],
     /// In what is produced being counted, and in the most that may be; in 256ths
@@ -56,6 +57,7 @@ const UNLIKELY: u64 = 576;
 
 /// What is remembered of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Entries([Entry; RULES.len()]);
 
 /// What a request may produce.

@@ -21,6 +21,7 @@ use crate::{
 /// measured; of the right one the same comes out each time, and the others bind
 /// no longer once they are off by more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Pace {
     /// All that was let in so far.
     counts: Cost,
@@ -36,6 +37,7 @@ pub(crate) struct Pace {
 
 /// What is known of one dimension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Line {
     /// So much in so many nanoseconds; these are 0 until there are two refusals.
     amount: u64,
@@ -56,6 +58,7 @@ struct Line {
 
 /// So much had been let in then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Point {
     at: Instant,
     count: u64,

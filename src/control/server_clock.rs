@@ -11,6 +11,7 @@ use crate::time::{Instant, UnixTime};
 /// have nothing in common the clock was set, and spans between two of its times
 /// mean nothing for requests that were under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct ServerClock {
     /// The least and the most that the difference may be, in milliseconds.
     ahead: Option<(i64, i64)>,

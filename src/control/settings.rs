@@ -20,6 +20,7 @@ use core::time::Duration;
 /// # let _ = limiter;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Control {
     pub(crate) tenths: u16,
     pub(crate) unheard: u64,
@@ -30,6 +31,7 @@ pub struct Control {
 
 /// When a server counts output tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum OutputRule {
     /// As they are produced, or all at once, when the request is admitted or

@@ -13,6 +13,7 @@ use crate::{limit::Flights, time::Instant, units::Cost};
 /// met with silence for twice that time; only younger ones are bounded, and the
 /// length of answers does not slow the start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct SlowStart {
     /// Sent less than [`SILENCE`] ago and not heard of.
     young: Flights,

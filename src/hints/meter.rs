@@ -7,6 +7,7 @@ use crate::{time::UnixTime, units::Dimension};
 
 /// Which of a server's pools a meter belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Family {
     /// The pool that ordinary requests draw from.

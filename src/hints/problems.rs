@@ -10,6 +10,7 @@
 /// assert!(hints.problems.iter().eq(["malformed"]));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Problems(u16);
 
 impl Problems {

@@ -68,6 +68,7 @@ use crate::{
 ///
 /// ![what it lets pass](https://raw.githubusercontent.com/sendwhen/sendwhen/main/docs/shapes/bucket.svg)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TokenBucket {
     rate: Rate,
     burst: u64,
@@ -95,6 +96,7 @@ pub struct TokenBucket {
 /// What the charges from before a change of rate and burst are converted by: how
 /// it was before the change, and right after it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Earlier {
     rate: Rate,
     last: Instant,
@@ -109,6 +111,7 @@ struct Earlier {
 
 /// What [`TokenBucket`] remembers of one charge, so that it can be given back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Charge {
     amount: u64,
     /// The latest instant of a charge before it.

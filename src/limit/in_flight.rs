@@ -173,6 +173,7 @@ impl Limit for InFlight {
 /// How many flights there are, and what was charged for them, by slices of
 /// time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Flights {
     /// Nanoseconds of a slice, at least 1.
     slice: u64,
@@ -188,6 +189,7 @@ const SLICES: usize = 9;
 const LIVE: u64 = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Slice {
     /// Its number since the origin.
     number: u64,

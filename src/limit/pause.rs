@@ -27,6 +27,7 @@ use crate::{
 /// assert_eq!(pause.peek(Instant::from_secs(505)), Ok(()));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pause(Instant);
 
 impl Pause {

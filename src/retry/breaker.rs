@@ -39,6 +39,7 @@ use crate::{error::ConfigError, limit::Refusal, retry::window::Window, time::Ins
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Breaker {
     rule: BreakerRule,
     state: State,
@@ -49,6 +50,7 @@ pub struct Breaker {
 
 /// What a breaker is set to, without what it has counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct BreakerRule {
     /// The length of a run that opens it.
     run: Option<u32>,
@@ -59,6 +61,7 @@ pub(crate) struct BreakerRule {
 
 /// A share of failures that opens it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Share {
     per_mille: u16,
     /// Of how many results at least.
@@ -93,6 +96,7 @@ impl BreakerRule {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// Failures since the last success.
     Closed {

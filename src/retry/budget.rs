@@ -29,6 +29,7 @@ use crate::{error::ConfigError, retry::window::Window, time::Instant};
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Budget {
     /// Tokens, with a cost for each class.
@@ -43,6 +44,7 @@ pub enum Budget {
 
 /// What a budget is set to, without what it has counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum BudgetRule {
     Tokens {
         capacity: u32,
@@ -145,6 +147,7 @@ impl BudgetRule {
 /// assert_eq!(budget.level(), 500);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TokenBudget {
     capacity: u32,
     level: u32,
@@ -224,6 +227,7 @@ impl TokenBudget {
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HalfBudget {
     /// In thousandths, as are all levels here.
     most: u32,
@@ -292,6 +296,7 @@ impl HalfBudget {
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RatioBudget {
     /// In thousandths of a retry, as is the balance.
     deposit: i64,
@@ -372,6 +377,7 @@ const fn bounded(wide: u128) -> i64 {
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ActiveBudget {
     per_mille: u32,
     least: u32,
@@ -380,6 +386,7 @@ pub struct ActiveBudget {
 
 /// A retry that an [`ActiveBudget`] granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RetryGrant(u64);
 
 impl ActiveBudget {

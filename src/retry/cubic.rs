@@ -39,6 +39,7 @@ use crate::{limit::Refusal, time::Instant};
 /// assert!(rate.per_second_nano().is_some());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CubicRate {
     /// Whether there was a refusal.
     on: bool,

@@ -17,6 +17,7 @@ use crate::{
 
 /// The state of all that a policy lets calls share. Belongs to the limiter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(unnameable_types, reason = "in the seal of `Pools`")]
 pub struct Guard {
     budget: Option<Budget>,
@@ -29,6 +30,7 @@ pub struct Guard {
 
 /// What a call took of the budget and has to give back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Receipt {
     tokens: u32,
     grant: Option<RetryGrant>,

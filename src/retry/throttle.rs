@@ -26,6 +26,7 @@ use crate::{error::ConfigError, retry::window::Window, rng::Rng, time::Instant};
 /// assert!(sent < 20);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClientThrottle {
     /// Thousandths.
     k: u32,

@@ -12,6 +12,7 @@ const CELLS: usize = 10;
 /// tenth of it; a slot expires at once, so that what was added is forgotten
 /// after the span at the latest, and not before nine tenths of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Window {
     /// Nanoseconds of a slot, at least 1.
     slot: u64,
@@ -21,6 +22,7 @@ pub(crate) struct Window {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Cell {
     /// The number of its slot.
     number: u64,

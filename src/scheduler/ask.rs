@@ -312,6 +312,8 @@ impl Scheduler {
                 }
             }
         }
+        // In an order that does not depend on who fell asleep when.
+        found.sort_unstable_by_key(|claim| claim.wish.route);
         found
     }
 

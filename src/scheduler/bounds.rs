@@ -11,6 +11,7 @@ use super::{
 
 /// What is known of a tenant.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tenant {
     pub(super) weight: NonZeroU32,
     /// Where it has bounds of its own.
@@ -21,6 +22,7 @@ pub(super) struct Tenant {
 
 /// So many calls that cost so much, in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Load {
     calls: usize,
     cost: u128,

@@ -16,6 +16,7 @@ use crate::{
 /// One call, from its submission to its end. It is kept small: there may be a
 /// million of them.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Entry {
     pub(super) number: u64,
     pub(super) submitted: Instant,
@@ -45,6 +46,7 @@ pub(super) struct Entry {
 
 /// Where a call is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum At {
     /// In the queue.
     Queued,
@@ -56,6 +58,7 @@ pub(super) enum At {
 
 /// What is kept of a call that was sent once.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Active {
     pub(super) life: Life,
     /// What its attempt holds, pool by pool, while it is under way.

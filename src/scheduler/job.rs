@@ -108,6 +108,7 @@ impl TenantId {
 
 /// A pool of a scheduler, as [`add_pool`](crate::Scheduler::add_pool) named it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PoolId(pub(super) u32);
 
 impl PoolId {
@@ -130,6 +131,7 @@ impl RouteId {
 
 /// A call of a scheduler. No two calls ever bear the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CallId {
     pub(super) number: u64,
     pub(super) slot: u32,
@@ -205,6 +207,7 @@ pub enum Verdict {
 
 /// Why a call that was waiting is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Dropped {
     /// There is no use in waiting.
@@ -220,6 +223,7 @@ pub enum Dropped {
 
 /// Which bound of a queue was reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Full {
     /// As many of its tenant's calls wait as may.
@@ -250,6 +254,7 @@ pub enum Rejected {
 
 /// How much may wait. Without a bound set there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bounds {
     pub(super) calls: usize,
     pub(super) cost: Duration,
@@ -279,6 +284,7 @@ impl Bounds {
 
 /// What gives way where a bound is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Shed {
     /// The one that comes.

@@ -33,6 +33,8 @@ mod pool;
 mod queue;
 mod route;
 mod slab;
+#[cfg(feature = "serde")]
+mod snapshot;
 mod wake;
 
 use core::{num::NonZeroU32, time::Duration};
@@ -45,7 +47,7 @@ use alloc::{
 use bounds::{Load, Tenant};
 use entry::{Active, At, Entry};
 use pool::Pool;
-use queue::{CLASSES, Flows};
+use queue::{CLASSES, Flows, Tag};
 use route::{Route, State};
 use slab::Slab;
 
@@ -56,6 +58,8 @@ pub use job::{
 };
 pub use notice::Notice;
 use notice::Notices;
+#[cfg(feature = "serde")]
+pub use snapshot::{Snapshot, SnapshotError, SnapshotOf};
 
 use crate::{
     attempt::{Holder, take_note},
@@ -471,6 +475,18 @@ impl Scheduler {
 
     /// Puts a call into the queue of its route.
     fn enqueue(&mut self, slot: u32) {
+        self.join(slot, Flows::begin);
+    }
+
+    /// Puts a call back that was in the queue when the snapshot was taken.
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, slot: u32) {
+        self.join(slot, Flows::resume);
+    }
+
+    /// Puts a call into the queue of its route. `begin` gives the tag of a tenant
+    /// of which nothing waits there.
+    fn join(&mut self, slot: u32, begin: impl FnOnce(&mut Flows, u32) -> Tag) {
         let Some(call) = self.calls.get_mut(slot) else {
             return;
         };
@@ -488,7 +504,7 @@ impl Scheduler {
             let tag = if lane.has(tenant) {
                 flow.tag(tenant)
             } else {
-                flow.begin(tenant)
+                begin(flow, tenant)
             };
             lane.insert(tenant, place, slot, tag);
         });

@@ -15,6 +15,7 @@ use crate::{
 
 /// Something about a pool that somebody may want to be told of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Notice {
     /// Of this, less than a fifth of what can be there was there for five
@@ -86,6 +87,7 @@ const KEPT: usize = 256;
 
 /// Those that were not taken yet.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Notices {
     ring: VecDeque<Notice>,
     lost: u64,
@@ -115,6 +117,7 @@ impl Notices {
 
 /// What is watched of a pool.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Watch {
     limits: [Option<Level>; Dimension::COUNT],
     /// Since when each is scarce.

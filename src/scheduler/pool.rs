@@ -196,6 +196,7 @@ const fn stop(until: Instant) -> Wait {
 /// 1/128 each time that one can, so that it settles where about one in a hundred
 /// waits. It costs the others its size once, and no throughput after that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Headroom {
     /// In 128ths; 0 until there was an urgent call.
     count: u32,
@@ -263,6 +264,7 @@ impl Headroom {
 /// the stop's length, and at most a second, sixteen are sent at even distances:
 /// time for the first of them to be refused again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Release {
     /// The end of the stop.
     stopped: Instant,

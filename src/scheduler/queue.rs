@@ -180,6 +180,7 @@ impl Lane {
 
 /// What the tenants of one class have had of a pool.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Flows {
     /// The virtual time.
     clock: Tag,
@@ -193,6 +194,7 @@ pub(super) struct Flows {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Flow {
     pub(super) tag: Tag,
     /// On how many routes it waits.
@@ -228,6 +230,32 @@ impl Flows {
         });
         if flow.routes == 0 {
             flow.tag = flow.tag.max(clock);
+            self.waiting = self.waiting.saturating_add(1);
+        }
+        flow.routes = flow.routes.saturating_add(1);
+        flow.tag
+    }
+
+    /// After a snapshot was read: all are to be counted anew.
+    #[cfg(feature = "serde")]
+    pub(super) fn nobody_waits(&mut self) {
+        self.waiting = 0;
+        self.full = FEW;
+        for flow in self.flows.values_mut() {
+            flow.routes = 0;
+        }
+    }
+
+    /// `tenant` waits on one route more, as it did when the snapshot was taken;
+    /// gives its tag, which stays.
+    #[cfg(feature = "serde")]
+    pub(super) fn resume(&mut self, tenant: u32) -> Tag {
+        let clock = self.clock;
+        let flow = self.flows.entry(tenant).or_insert(Flow {
+            tag: clock,
+            routes: 0,
+        });
+        if flow.routes == 0 {
             self.waiting = self.waiting.saturating_add(1);
         }
         flow.routes = flow.routes.saturating_add(1);

@@ -41,6 +41,7 @@ pub(super) struct Route {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum State {
     /// Nothing waits.
     Empty,
@@ -52,6 +53,7 @@ pub(super) enum State {
 
 /// Why the first of a route was not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Block {
     pub(super) slot: u32,
     /// It was first because it has waited long.

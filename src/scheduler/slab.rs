@@ -82,6 +82,61 @@ impl<T> Slab<T> {
     }
 }
 
+/// How many places there are, those that are free in their order, and the
+/// values with their numbers.
+#[cfg(feature = "serde")]
+impl<T: serde::Serialize> serde::Serialize for Slab<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let values: Vec<(u32, &T)> = self.iter().collect();
+        (self.pieces.len(), &self.free, values).serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Slab<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (pieces, free, values): (usize, Vec<u32>, Vec<(u32, T)>) =
+            serde::Deserialize::deserialize(deserializer)?;
+        Self::of(pieces, &free, values).ok_or_else(|| {
+            serde::de::Error::custom("numbers that are taken twice, or neither taken nor free")
+        })
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<T> Slab<T> {
+    /// `None` where not each number is either free or taken.
+    fn of(pieces: usize, free: &[u32], values: Vec<(u32, T)>) -> Option<Self> {
+        // Before anything is allocated: so many numbers must have been told.
+        let told = free.len().checked_add(values.len())?;
+        if pieces.checked_mul(PIECE)? != told {
+            return None;
+        }
+        let mut slab = Self::new();
+        for _ in 0..pieces {
+            slab.grow()?;
+        }
+        slab.free.clear();
+        slab.len = values.len();
+        for (number, value) in values {
+            if slab.place(number)?.replace(value).is_some() {
+                return None;
+            }
+        }
+        let mut sorted = free.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let sound = sorted.len() == free.len()
+            && sorted.iter().all(|number| {
+                let (piece, place) = split(*number);
+                let place = slab.pieces.get(piece).and_then(|piece| piece.get(place));
+                place.is_some_and(Option::is_none)
+            });
+        slab.free = free.to_vec();
+        sound.then_some(slab)
+    }
+}
+
 /// The piece that `number` is in, and its place there.
 fn split(number: u32) -> (usize, usize) {
     let number = usize::try_from(number).unwrap_or(usize::MAX);

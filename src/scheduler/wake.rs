@@ -162,19 +162,51 @@ impl Scheduler {
         }
     }
 
+    /// A route slept when the snapshot was taken, and sleeps on; but not one on
+    /// which nothing waits.
+    #[cfg(feature = "serde")]
+    pub(super) fn sleep_on(&mut self, number: u32, block: Block, waits: Vec<u32>) {
+        let Some(route) = self.routes.get_mut(index(number)) else {
+            return;
+        };
+        if matches!(route.state, State::Ready) {
+            self.ready.retain(|ready| *ready != number);
+            self.lie_down(number, block, waits);
+        }
+    }
+
     /// The first of a route that is awake was refused: it sleeps.
     pub(super) fn block(&mut self, now: Instant, number: u32, block: Block, waits: Vec<u32>) {
+        let mut opened = Vec::new();
+        for &pool in &waits {
+            if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
+                if core::mem::replace(&mut place.open, false) {
+                    opened.push(pool);
+                }
+            }
+        }
+        self.lie_down(number, block, waits);
+        let claim = (!block.behind).then_some(block);
+        let route = self.routes.get_mut(index(number));
+        let old = route.and_then(|route| core::mem::replace(&mut route.claim, claim));
+        self.come_of_age(now, number, block);
+        if let Some(old) = old.filter(|old| !claim.is_some_and(|new| new.is_same_claim(old))) {
+            self.wake_the_held_up(number, &old, &block);
+        }
+        for pool in opened {
+            self.wake_those_who_may_avoid(pool, number, &block);
+        }
+    }
+
+    /// Puts a route among those that sleep.
+    fn lie_down(&mut self, number: u32, block: Block, waits: Vec<u32>) {
         let Some(route) = self.routes.get_mut(index(number)) else {
             return;
         };
         self.alarms.insert((block.again, number));
-        let mut opened = Vec::new();
         for &pool in &waits {
             if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
                 place.waiters.push(number);
-                if core::mem::replace(&mut place.open, false) {
-                    opened.push(pool);
-                }
             }
         }
         if !block.behind {
@@ -187,15 +219,6 @@ impl Scheduler {
         }
         route.waits = waits;
         route.state = State::Blocked(block);
-        let claim = (!block.behind).then_some(block);
-        let old = core::mem::replace(&mut route.claim, claim);
-        self.come_of_age(now, number, block);
-        if let Some(old) = old.filter(|old| !claim.is_some_and(|new| new.is_same_claim(old))) {
-            self.wake_the_held_up(number, &old, &block);
-        }
-        for pool in opened {
-            self.wake_those_who_may_avoid(pool, number, &block);
-        }
     }
 
     /// The first of a route waits no longer: what would have delayed it may go.

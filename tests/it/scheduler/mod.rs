@@ -5,6 +5,8 @@ mod machine;
 #[path = "../../../fuzz/src/naive.rs"]
 mod naive;
 mod props;
+#[cfg(feature = "serde")]
+mod snapshots;
 mod stories;
 
 use sendwhen::{

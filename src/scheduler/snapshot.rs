@@ -1,0 +1,369 @@
+//! A scheduler as a value that outlives its process: [`Snapshot`].
+//!
+//! What follows from something else is not in it: the trees of the queue, who
+//! waits at which pool and what is claimed there are made anew from calls and
+//! routes, so that nothing in it can contradict itself but what is checked here.
+
+use core::time::Duration;
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+use super::{
+    Scheduler,
+    bounds::{Load, Tenant},
+    entry::{Active, At, Entry},
+    index,
+    job::{Bounds, CallId, Dropped, PoolId, Shed},
+    notice::{Notices, Watch},
+    pool::{Headroom, Pool, Release},
+    queue::{CLASSES, Flows},
+    route::{self, Block, Route},
+    slab::Slab,
+};
+use crate::{
+    clock::Clock, limiter::Limiter, retry::RetryPolicy, rng::Rng, snapshot::Versioned,
+    time::Instant,
+};
+
+/// A scheduler with its calls and pools, to be restored later, perhaps by
+/// another process. From [`Scheduler::snapshot`]; serializes with any format of
+/// `serde`, and is read by the release that wrote it and those that know its
+/// version; others refuse it.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, Job, Limiter, Next, Request, RetryPolicy, Scheduler, Snapshot};
+///
+/// let mut scheduler = Scheduler::new(42);
+/// let pool = scheduler.add_pool(Limiter::new(7));
+/// let route = scheduler.add_route(&[&[pool]])?;
+/// let id = scheduler.submit(Instant::from_secs(500), Job::new(Request::new(), route))?;
+/// let text = serde_json::to_string(&scheduler.snapshot())?;
+///
+/// // Another process, whose clock begins anew, a minute later:
+/// let snapshot: Snapshot = serde_json::from_str(&text)?;
+/// let (now, asleep) = (Instant::from_secs(1), Duration::from_secs(60));
+/// let mut scheduler = snapshot.restore(now, asleep, |_| RetryPolicy::new())?;
+/// assert!(matches!(scheduler.next(now), Next::Send { id: first, .. } if first == id));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Snapshot(Versioned<State>);
+
+/// What [`Scheduler::snapshot`] gives: a snapshot to be written, which borrows
+/// the scheduler.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotOf<'a>(&'a Scheduler);
+
+/// Why a snapshot is not restored. What cannot be read at all is an error of the
+/// format's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("the snapshot contradicts itself: {0}")]
+pub struct SnapshotError(&'static str);
+
+/// What is written.
+#[derive(Serialize)]
+struct StateOf<'a> {
+    clock: &'a Clock,
+    rng: &'a Rng,
+    aging: Duration,
+    pools: Vec<Option<PoolOf<'a>>>,
+    flows: &'a [[Flows; CLASSES]],
+    routes: Vec<RouteOf<'a>>,
+    tenants: &'a BTreeMap<u32, Tenant>,
+    bounds: [Bounds; 2],
+    shed: Shed,
+    submitted: u64,
+    calls: &'a Slab<Entry>,
+    active: &'a Slab<Active>,
+    dropped: &'a VecDeque<(CallId, Dropped)>,
+    notices: &'a Notices,
+}
+
+/// What is read: the same.
+#[derive(Debug, Deserialize)]
+struct State {
+    clock: Clock,
+    rng: Rng,
+    aging: Duration,
+    pools: Vec<Option<PoolState>>,
+    flows: Vec<[Flows; CLASSES]>,
+    routes: Vec<RouteState>,
+    tenants: BTreeMap<u32, Tenant>,
+    bounds: [Bounds; 2],
+    shed: Shed,
+    submitted: u64,
+    calls: Slab<Entry>,
+    active: Slab<Active>,
+    dropped: VecDeque<(CallId, Dropped)>,
+    notices: Notices,
+}
+
+#[derive(Serialize)]
+struct PoolOf<'a> {
+    limiter: &'a Limiter,
+    opened: u64,
+    open: bool,
+    woken: Option<u32>,
+    turn: u8,
+    headroom: Headroom,
+    release: Release,
+    watch: &'a Watch,
+}
+
+#[derive(Debug, Deserialize)]
+struct PoolState {
+    limiter: Limiter,
+    opened: u64,
+    open: bool,
+    woken: Option<u32>,
+    turn: u8,
+    headroom: Headroom,
+    release: Release,
+    watch: Watch,
+}
+
+#[derive(Serialize)]
+struct RouteOf<'a> {
+    alternatives: &'a [Vec<u32>],
+    patience: Duration,
+    home: u32,
+    sleeps: Option<Block>,
+    claim: Option<Block>,
+    waits: &'a [u32],
+}
+
+#[derive(Debug, Deserialize)]
+struct RouteState {
+    alternatives: Vec<Vec<u32>>,
+    patience: Duration,
+    home: u32,
+    /// What it waits for, where it sleeps.
+    sleeps: Option<Block>,
+    claim: Option<Block>,
+    waits: Vec<u32>,
+}
+
+impl Scheduler {
+    /// All that is to be kept over a restart: the calls, those under way
+    /// included, and what is known of the pools. Not in it: how calls are
+    /// retried, which code sets.
+    pub const fn snapshot(&self) -> SnapshotOf<'_> {
+        SnapshotOf(self)
+    }
+}
+
+impl Snapshot {
+    /// The scheduler as it was. `now` is the present instant on the caller's
+    /// clock, whose origin may be another than before. `asleep` is how long ago
+    /// the snapshot was taken, as far as it is known: so much refills, and waits
+    /// are so much shorter. Where it is not known, nothing: then no pool lets
+    /// more pass than it would have at once.
+    ///
+    /// `policy` says how calls over each pool are retried. Calls that were under
+    /// way still are; if their answers cannot come any more, report each of
+    /// [`flights`](Scheduler::flights) as [`Lost`](crate::Failure::Lost).
+    ///
+    /// # Errors
+    /// Where the snapshot was tampered with, so that it contradicts itself.
+    pub fn restore(
+        self,
+        now: Instant,
+        asleep: Duration,
+        policy: impl Fn(PoolId) -> RetryPolicy,
+    ) -> Result<Scheduler, SnapshotError> {
+        let Versioned(state) = self.0;
+        state.check()?;
+        let mut scheduler = Scheduler::new(0);
+        scheduler.clock = state.clock;
+        scheduler.clock.resume(now, asleep);
+        scheduler.rng = state.rng;
+        scheduler.aging = state.aging;
+        for (number, pool) in (0..).zip(state.pools) {
+            let pool = pool.map(|pool| pool.restored(policy(PoolId(number))));
+            if pool.as_ref().is_some_and(|pool| pool.open) {
+                scheduler.open.push(number);
+            }
+            scheduler.pools.push(pool);
+        }
+        scheduler.flows = state.flows;
+        for flows in scheduler.flows.iter_mut().flatten() {
+            flows.nobody_waits();
+        }
+        let mut asleep = Vec::new();
+        for (number, route) in (0..).zip(state.routes) {
+            let mut restored = Route::new(route.alternatives, route.home);
+            restored.patience = route.patience;
+            restored.claim = route.claim;
+            scheduler.routes.push(restored);
+            asleep.extend(route.sleeps.map(|block| (number, block, route.waits)));
+        }
+        scheduler.tenants = state.tenants;
+        for tenant in scheduler.tenants.values_mut() {
+            tenant.waiting = Load::NONE;
+        }
+        [scheduler.bounds, scheduler.tenant_bounds] = state.bounds;
+        scheduler.shed = state.shed;
+        scheduler.submitted = state.submitted;
+        scheduler.calls = state.calls;
+        scheduler.active = state.active;
+        scheduler.dropped = state.dropped;
+        scheduler.notices = state.notices;
+        scheduler.put_back();
+        for (number, block, waits) in asleep {
+            scheduler.sleep_on(number, block, waits);
+        }
+        Ok(scheduler)
+    }
+}
+
+impl Scheduler {
+    /// Puts each call where it says that it is.
+    fn put_back(&mut self) {
+        let calls = self.calls.iter();
+        let all: Vec<(u32, At, u32, u64, u64)> = calls
+            .map(|(slot, call)| (slot, call.at, call.tenant, call.cost, call.number))
+            .collect();
+        for (slot, at, tenant, cost, number) in all {
+            match at {
+                At::Queued => {
+                    self.load(tenant, cost);
+                    self.resume(slot);
+                }
+                At::Held => {
+                    self.load(tenant, cost);
+                    let call = self.calls.get(slot);
+                    let active = call.and_then(|call| self.active.get(call.active?));
+                    if let Some(until) = active.map(|active| active.until) {
+                        self.held.insert((until, number), slot);
+                    }
+                }
+                At::Flying => self.flying = self.flying.saturating_add(1),
+            }
+        }
+    }
+}
+
+impl PoolState {
+    fn restored(self, policy: RetryPolicy) -> Pool {
+        let mut pool = Pool::new(self.limiter.with_policy(policy));
+        pool.opened = self.opened;
+        pool.open = self.open;
+        pool.woken = self.woken;
+        pool.turn = self.turn;
+        pool.headroom = self.headroom;
+        pool.release = self.release;
+        pool.watch = self.watch;
+        pool
+    }
+}
+
+impl State {
+    /// What the rest of the scheduler relies on.
+    fn check(&self) -> Result<(), SnapshotError> {
+        let is = |sound: bool, why| sound.then_some(()).ok_or(SnapshotError(why));
+        let pools = self.pools.len();
+        is(
+            self.flows.len() == pools,
+            "shares of another number of pools than there are",
+        )?;
+        for route in &self.routes {
+            let sets = &route.alternatives;
+            let mut named = sets.iter().flatten().chain([&route.home]);
+            let known = named.all(|pool| index(*pool) < pools);
+            let filled = !sets.is_empty() && sets.iter().all(|set| !set.is_empty());
+            is(known && filled, "a route over pools that are not there")?;
+        }
+        let mut numbers = Vec::new();
+        let mut owned = Vec::new();
+        for (_, call) in self.calls.iter() {
+            numbers.push(call.number);
+            let route = index(call.route) < self.routes.len();
+            is(route && call.class() < CLASSES, "a call without a route")?;
+            let needs_life = call.at != At::Queued;
+            is(
+                !needs_life || call.active.is_some(),
+                "a flight without a life",
+            )?;
+            owned.extend(call.active);
+        }
+        numbers.sort_unstable();
+        let last = numbers.last().copied();
+        is(
+            last.is_none_or(|last| last < self.submitted),
+            "a call from the future",
+        )?;
+        let lives = owned.len();
+        owned.sort_unstable();
+        owned.dedup();
+        let mut all = owned.iter();
+        let sound = owned.len() == lives && all.all(|life| self.active.get(*life).is_some());
+        is(
+            sound && self.active.len() == lives,
+            "lives that no call leads",
+        )?;
+        let count = numbers.len();
+        numbers.dedup();
+        is(numbers.len() == count, "two calls of one number")
+    }
+}
+
+impl Serialize for SnapshotOf<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let all = self.0;
+        let state = StateOf {
+            clock: &all.clock,
+            rng: &all.rng,
+            aging: all.aging,
+            pools: all
+                .pools
+                .iter()
+                .map(|held| {
+                    let held = held.as_ref()?;
+                    Some(PoolOf {
+                        limiter: &held.limiter,
+                        opened: held.opened,
+                        open: held.open,
+                        woken: held.woken,
+                        turn: held.turn,
+                        headroom: held.headroom,
+                        release: held.release,
+                        watch: &held.watch,
+                    })
+                })
+                .collect(),
+            flows: &all.flows,
+            routes: all
+                .routes
+                .iter()
+                .map(|route| RouteOf {
+                    alternatives: &route.alternatives,
+                    patience: route.patience,
+                    home: route.home,
+                    sleeps: match route.state {
+                        route::State::Blocked(block) => Some(block),
+                        route::State::Empty | route::State::Ready => None,
+                    },
+                    claim: route.claim,
+                    waits: &route.waits,
+                })
+                .collect(),
+            tenants: &all.tenants,
+            bounds: [all.bounds, all.tenant_bounds],
+            shed: all.shed,
+            submitted: all.submitted,
+            calls: &all.calls,
+            active: &all.active,
+            dropped: &all.dropped,
+            notices: &all.notices,
+        };
+        Versioned(state).serialize(serializer)
+    }
+}
