@@ -11,6 +11,7 @@ mod head;
 mod ours;
 mod outcome;
 pub mod peers;
+mod queued;
 mod run;
 mod server;
 mod work;
@@ -22,6 +23,7 @@ pub use client::{Ask, Client, Verdict};
 pub use head::{Answer, Problem, Shown};
 pub use ours::Ours;
 pub use outcome::{Mark, Outcome};
+pub use queued::Queued;
 pub use run::{run, run_team};
 pub use server::{
     Acceleration, EPOCH, Heads, Kind, OthersSpec, OutputRule, Reception, Server, ServerSpec, Why,

@@ -9,6 +9,7 @@ use crate::{
     Time,
     client::{Ask, Client, Verdict},
     head::Answer,
+    queued::Queued,
     server::ServerSpec,
     work::Job,
     world::World,
@@ -27,25 +28,26 @@ impl Ours {
     /// With the limits of `world` if those are known. Those of an organisation
     /// are: what heads show could not be told apart without.
     pub fn new(world: &World, seed: u64) -> Self {
-        let policy = RetryPolicy::new().attempts(1_000).expect("not zero");
         let server = &world.server;
-        let mut limiter = Limiter::new(seed).retry(policy);
-        if world.limits_known {
-            limiter = limited(limiter, server, server.limits);
-        }
         let outer = server
             .organisation
-            .map(|limits| limited(Limiter::new(!seed).retry(policy), server, limits));
+            .map(|limits| limited(Limiter::new(!seed).retry(policy()), server, limits));
         Self {
-            limiter,
+            limiter: limiter(world, seed),
             outer,
             calls: Vec::new(),
         }
     }
 
-    /// As many as `world` has clients, each with a seed of its own.
+    /// As many as `world` has clients, each with a seed of its own. Where jobs
+    /// are urgent, with a scheduler: a limiter knows no order.
     pub fn team(world: &World, seed: u64) -> Vec<Box<dyn Client>> {
         let seeds = world.seeds(seed);
+        if world.work.urgent > 0.0 {
+            return seeds
+                .map(|seed| Box::new(Queued::new(world, seed)) as _)
+                .collect();
+        }
         seeds
             .map(|seed| Box::new(Self::new(world, seed)) as _)
             .collect()
@@ -59,6 +61,46 @@ impl Ours {
             Some(outer) => call.handle(&mut [&mut self.limiter, outer], now, event),
         }
     }
+}
+
+fn policy() -> RetryPolicy {
+    RetryPolicy::new().attempts(1_000).expect("not zero")
+}
+
+/// With the limits of `world` if those are known.
+pub(crate) fn limiter(world: &World, seed: u64) -> Limiter {
+    let server = &world.server;
+    let limiter = Limiter::new(seed).retry(policy());
+    if world.limits_known {
+        limited(limiter, server, server.limits)
+    } else {
+        limiter
+    }
+}
+
+/// What is known of `job` before it is sent.
+pub(crate) fn request(job: &Job) -> Request {
+    Request::new()
+        .input_tokens(job.estimate)
+        .cached_tokens(job.estimate_cached)
+        .max_tokens(job.max_tokens)
+        .profile(Profile::new(job.class))
+}
+
+/// Tells of `answer` as a transport would.
+pub(crate) fn answered<T>(answer: &Answer, tell: impl FnOnce(Event<'_>) -> T) -> T {
+    let mut parser = HeaderParser::new();
+    answer.fields(|name, value| {
+        parser.field(name.as_bytes(), value.as_bytes());
+    });
+    let hints = parser.finish();
+    let problem = answer.error();
+    let error = problem.as_ref().map_or(ErrorDetails::NONE, |problem| {
+        ErrorDetails::new(problem.kind)
+            .code(problem.code)
+            .message(&problem.message)
+    });
+    tell(Event::responded(answer.status, &hints, error))
 }
 
 /// `limiter`, told of `limits` as far as those are.
@@ -100,12 +142,7 @@ impl Client for Ours {
             self.calls.resize_with(id + 1, || None);
         }
         if self.calls[id].is_none() {
-            let request = Request::new()
-                .input_tokens(job.estimate)
-                .cached_tokens(job.estimate_cached)
-                .max_tokens(job.max_tokens)
-                .profile(Profile::new(job.class));
-            self.calls[id] = Some(self.limiter.call(request));
+            self.calls[id] = Some(self.limiter.call(request(job)));
         }
         match self.tell(now, id, Event::Woken) {
             Decision::Send(_) => Ask::Send,
@@ -116,19 +153,7 @@ impl Client for Ours {
     }
 
     fn head(&mut self, now: Time, id: usize, answer: &Answer) -> Verdict {
-        let mut parser = HeaderParser::new();
-        answer.fields(|name, value| {
-            parser.field(name.as_bytes(), value.as_bytes());
-        });
-        let hints = parser.finish();
-        let problem = answer.error();
-        let error = problem.as_ref().map_or(ErrorDetails::NONE, |problem| {
-            ErrorDetails::new(problem.kind)
-                .code(problem.code)
-                .message(&problem.message)
-        });
-        let event = Event::responded(answer.status, &hints, error);
-        let decision = self.tell(now, id, event);
+        let decision = answered(answer, |event| self.tell(now, id, event));
         verdict(now, decision)
     }
 
