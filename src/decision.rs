@@ -161,6 +161,7 @@ pub enum Decision {
 
 /// One sending of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Attempt {
     /// Counts from 1.

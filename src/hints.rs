@@ -32,6 +32,7 @@ pub use self::{
 /// assert!(hints.meters.is_empty());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ServerHints {
     /// Which server's names the fields bear.

@@ -162,7 +162,7 @@ pub use scheduler::{
     Rejected, RouteId, Scheduler, Shed, TenantId, Verdict,
 };
 #[cfg(feature = "serde")]
-pub use scheduler::{Snapshot, SnapshotError, SnapshotOf};
+pub use scheduler::{Record, Recorder, Replay, ReplayError, Snapshot, SnapshotError, SnapshotOf};
 #[cfg(feature = "serde")]
 pub use snapshot::{CallSnapshot, CallSnapshotOf, LimiterSnapshot};
 #[cfg(feature = "std")]

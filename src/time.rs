@@ -120,6 +120,7 @@ impl Instant {
 /// Wall time enters this crate only where a header carries a date, and leaves
 /// it there: what the limiter sees are spans.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnixTime(i64);
 
 impl UnixTime {

@@ -12,6 +12,7 @@ use core::fmt;
 /// assert_eq!(hints.dialect.as_str(), "mistral");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Dialect {
     /// None that is known.

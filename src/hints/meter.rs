@@ -71,6 +71,7 @@ impl Family {
 
 /// What a meter counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Unit {
     /// What this crate counts too.
@@ -183,6 +184,7 @@ impl Unit {
 /// assert_eq!(meter.dimension(), Some(Dimension::InputTokens));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Meter {
     /// The pool it belongs to.
@@ -254,6 +256,7 @@ impl Meter {
 
 /// What is left, known only to an interval where the server rounds it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Remaining {
     /// As the server shows it. A server may clamp a debt to 0, or show it as a
@@ -277,6 +280,7 @@ impl Remaining {
 
 /// When a limit is whole again, as the server gave it and as a span.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Reset {
     /// The value in its own form.
@@ -304,6 +308,7 @@ impl Reset {
 
 /// The two forms in which servers give a reset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ResetGiven {
     /// A point in time.
@@ -331,6 +336,22 @@ pub enum ResetGiven {
 pub struct Label {
     text: [u8; Self::CAPACITY],
     len: u8,
+}
+
+/// As its bytes.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Label {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_bytes().serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Label {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes: alloc::vec::Vec<u8> = serde::Deserialize::deserialize(deserializer)?;
+        Ok(Self::new(&bytes))
+    }
 }
 
 impl Label {

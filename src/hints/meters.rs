@@ -41,6 +41,26 @@ pub struct Meters {
     len: u8,
 }
 
+/// As the meters, one by one.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Meters {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Meters {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all: alloc::vec::Vec<Meter> = serde::Deserialize::deserialize(deserializer)?;
+        let (mut meters, mut problems) = (Self::EMPTY, Problems::default());
+        for meter in &all {
+            meters.insert(meter, &mut problems);
+        }
+        Ok(meters)
+    }
+}
+
 /// A [`Meter`] at half its size.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Slot {

@@ -6,6 +6,7 @@
 /// No document of the server has these fields. What is here was seen in
 /// responses and read out of its own command-line client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Unified {
     /// The window that speaks for all.
@@ -31,6 +32,7 @@ impl Unified {
 
 /// What a server says of one of its windows. The order is that of strictness.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Status {
     /// It lets pass.
@@ -100,6 +102,7 @@ impl Status {
 
 /// The window that speaks for all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Claim {
     /// Five hours.
@@ -120,6 +123,7 @@ pub enum Claim {
 
 /// Why nothing is served beyond the windows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum OverageDisabled {
     /// A word that is not known here.

@@ -21,6 +21,7 @@ use crate::{
 /// # }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct Job {
     /// What is to be sent. Its `start_by` is the latest start.
@@ -63,6 +64,7 @@ impl Job {
 /// eight sendings one is left to those who have waited longer than the aging
 /// bound.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
     clippy::exhaustive_enums,
     reason = "the classes are four: each has its place in the order"
@@ -92,6 +94,7 @@ impl Priority {
 
 /// A tenant, by a number of the caller's own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TenantId(u32);
 
 impl TenantId {
@@ -120,6 +123,7 @@ impl PoolId {
 
 /// A choice of pools, as [`add_route`](crate::Scheduler::add_route) named it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouteId(pub(super) u32);
 
 impl RouteId {
@@ -152,6 +156,7 @@ impl fmt::Display for CallId {
 
 /// What to do next, as [`Scheduler::next`](crate::Scheduler::next) says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a driver must answer each of these; a fifth would be a new major version"
@@ -186,6 +191,7 @@ pub enum Next {
 /// What becomes of a call after an event, as
 /// [`Scheduler::handle`](crate::Scheduler::handle) says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a driver must answer each of these; a sixth would be a new major version"
@@ -242,6 +248,7 @@ pub enum Full {
 
 /// Why a job was not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Rejected {
     /// There is no such route.

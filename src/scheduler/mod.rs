@@ -31,6 +31,8 @@ mod job;
 mod notice;
 mod pool;
 mod queue;
+#[cfg(feature = "serde")]
+mod replay;
 mod route;
 mod slab;
 #[cfg(feature = "serde")]
@@ -58,6 +60,8 @@ pub use job::{
 };
 pub use notice::Notice;
 use notice::Notices;
+#[cfg(feature = "serde")]
+pub use replay::{Record, Recorder, Replay, ReplayError};
 #[cfg(feature = "serde")]
 pub use snapshot::{Snapshot, SnapshotError, SnapshotOf};
 

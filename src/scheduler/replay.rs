@@ -1,0 +1,335 @@
+//! What was asked of a scheduler and what it answered, line by line, and the
+//! same again later: [`Recorder`] and [`Replay`].
+
+use core::{fmt, time::Duration};
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{
+    CallId, Job, Next, PoolId, Priority, Rejected, Scheduler, Snapshot, SnapshotError, SnapshotOf,
+    Verdict,
+};
+use crate::{
+    decision::{ErrorDetails, Event, Failure},
+    hints::ServerHints,
+    request::Usage,
+    retry::RetryPolicy,
+    time::Instant,
+};
+
+/// A scheduler whose every decision is written down: what a user attaches to a
+/// report of a fault. It begins with a snapshot; what follows is one short
+/// record for each verb. `write` is handed the records, to be put down in any
+/// format of `serde`; as JSON, one a line, the example `replay` reads them.
+///
+/// ```
+/// use sendwhen::{Instant, Job, Limiter, Record, Recorder, Replay, Request, RetryPolicy, Scheduler};
+///
+/// let mut log: Vec<String> = vec![];
+/// let write = |record: &_| log.push(serde_json::to_string(record).unwrap());
+/// let mut recorder = Recorder::new(Scheduler::new(42), write);
+/// let now = Instant::from_secs(5);
+/// let pool = recorder.change(|scheduler| scheduler.add_pool(Limiter::new(7)));
+/// let route = recorder.change(|scheduler| scheduler.add_route(&[&[pool]]))?;
+/// let _id = recorder.submit(now, Job::new(Request::new(), route))?;
+/// let _send = recorder.next(now);
+///
+/// let mut replay = Replay::new(|_| RetryPolicy::new());
+/// for line in &log {
+///     let record: Record = serde_json::from_str(line)?;
+///     replay.step(record)?;
+/// }
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+pub struct Recorder<F> {
+    scheduler: Scheduler,
+    write: F,
+}
+
+/// One verb and what it answered, or a scheduler to go on from. Of records that
+/// are read `S` is a [`Snapshot`], of those that are written a [`SnapshotOf`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Record<S = Snapshot>(Said<S>);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Said<S> {
+    Start(Instant, S),
+    Submit(Instant, Job, Result<CallId, Rejected>),
+    Handle(Instant, CallId, Heard, Verdict),
+    Next(Instant, Next),
+    Prioritise(CallId, Priority, bool),
+    Postpone(CallId, Option<Instant>, bool),
+    Rebase(Instant),
+}
+
+/// An event with what it borrows.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Heard {
+    Submitted,
+    Woken,
+    Responded(u16, ServerHints, Details),
+    Progressed(Usage, bool),
+    Finished(Option<Usage>),
+    NotSent,
+    TimedOut,
+    Lost,
+    InStream(Details),
+    Cancelled,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Details(String, String, String, Option<Duration>);
+
+/// Goes through the records of a [`Recorder`] and does the same again.
+pub struct Replay<P> {
+    policy: P,
+    scheduler: Option<Scheduler>,
+}
+
+/// Why a record is not replayed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The scheduler decided otherwise.
+    #[error("it was {recorded}, and is {replayed}")]
+    Differs {
+        /// What was written down.
+        recorded: String,
+        /// What came of it now.
+        replayed: String,
+    },
+    /// No snapshot came before it.
+    #[error("a record before the first snapshot")]
+    NoStart,
+    /// A snapshot was tampered with.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+impl<F: FnMut(&Record<SnapshotOf<'_>>)> Recorder<F> {
+    /// Records `scheduler` from here on.
+    pub fn new(scheduler: Scheduler, write: F) -> Self {
+        let mut recorder = Self { scheduler, write };
+        recorder.start();
+        recorder
+    }
+
+    /// As [`Scheduler::submit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn submit(&mut self, now: Instant, job: Job) -> Result<CallId, Rejected> {
+        let answer = self.scheduler.submit(now, job);
+        self.write(Said::Submit(now, job, answer));
+        answer
+    }
+
+    /// As [`Scheduler::handle`].
+    pub fn handle(&mut self, now: Instant, id: CallId, event: Event<'_>) -> Verdict {
+        let heard = Heard::of(&event);
+        let answer = self.scheduler.handle(now, id, event);
+        self.write(Said::Handle(now, id, heard, answer));
+        answer
+    }
+
+    /// As [`Scheduler::next`].
+    pub fn next(&mut self, now: Instant) -> Next {
+        let answer = self.scheduler.next(now);
+        self.write(Said::Next(now, answer));
+        answer
+    }
+
+    /// As [`Scheduler::prioritise`].
+    pub fn prioritise(&mut self, id: CallId, priority: Priority) -> bool {
+        let answer = self.scheduler.prioritise(id, priority);
+        self.write(Said::Prioritise(id, priority, answer));
+        answer
+    }
+
+    /// As [`Scheduler::postpone`].
+    pub fn postpone(&mut self, id: CallId, start_by: Option<Instant>) -> bool {
+        let answer = self.scheduler.postpone(id, start_by);
+        self.write(Said::Postpone(id, start_by, answer));
+        answer
+    }
+
+    /// As [`Scheduler::rebase`].
+    pub fn rebase(&mut self, now: Instant) {
+        self.scheduler.rebase(now);
+        self.write(Said::Rebase(now));
+    }
+
+    /// Changes the scheduler by any other verb: its pools, routes, tenants. What
+    /// comes of it is recorded as another snapshot.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Scheduler) -> T) -> T {
+        let changed = change(&mut self.scheduler);
+        self.start();
+        changed
+    }
+
+    /// The scheduler, to be asked.
+    pub const fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// The scheduler, no longer recorded.
+    pub fn into_scheduler(self) -> Scheduler {
+        self.scheduler
+    }
+
+    fn start(&mut self) {
+        let clock = &self.scheduler.clock;
+        let now = clock.outside(clock.latest());
+        let said = Said::Start(now, self.scheduler.snapshot());
+        (self.write)(&Record(said));
+    }
+
+    fn write(&mut self, said: Said<SnapshotOf<'_>>) {
+        (self.write)(&Record(said));
+    }
+}
+
+impl<P: Fn(PoolId) -> RetryPolicy> Replay<P> {
+    /// `policy` says how calls over each pool were retried: it is set by code,
+    /// and not recorded.
+    pub const fn new(policy: P) -> Self {
+        Self {
+            policy,
+            scheduler: None,
+        }
+    }
+
+    /// Does what a record says that was done.
+    ///
+    /// # Errors
+    /// Where something else comes of it, or a snapshot is not sound. After that
+    /// what follows means nothing until the next snapshot.
+    pub fn step(&mut self, record: Record) -> Result<(), ReplayError> {
+        let said = match record.0 {
+            Said::Start(now, snapshot) => {
+                let restored = snapshot.restore(now, Duration::ZERO, &self.policy)?;
+                self.scheduler = Some(restored);
+                return Ok(());
+            }
+            said => said,
+        };
+        let scheduler = self.scheduler.as_mut().ok_or(ReplayError::NoStart)?;
+        match said {
+            Said::Start(..) => Ok(()),
+            Said::Submit(now, job, answer) => same(&answer, &scheduler.submit(now, job)),
+            Said::Handle(now, id, heard, answer) => same(
+                &answer,
+                &heard.told(|event| scheduler.handle(now, id, event)),
+            ),
+            Said::Next(now, answer) => same(&answer, &scheduler.next(now)),
+            Said::Prioritise(id, priority, answer) => {
+                same(&answer, &scheduler.prioritise(id, priority))
+            }
+            Said::Postpone(id, start_by, answer) => {
+                same(&answer, &scheduler.postpone(id, start_by))
+            }
+            Said::Rebase(now) => {
+                scheduler.rebase(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// The scheduler as it stands, to be asked.
+    pub const fn scheduler(&self) -> Option<&Scheduler> {
+        self.scheduler.as_ref()
+    }
+}
+
+fn same<T: PartialEq + fmt::Debug>(recorded: &T, replayed: &T) -> Result<(), ReplayError> {
+    if recorded == replayed {
+        return Ok(());
+    }
+    Err(ReplayError::Differs {
+        recorded: format!("{recorded:?}"),
+        replayed: format!("{replayed:?}"),
+    })
+}
+
+impl Heard {
+    fn of(event: &Event<'_>) -> Self {
+        match event {
+            Event::Submitted => Self::Submitted,
+            Event::Woken => Self::Woken,
+            Event::Responded {
+                status,
+                hints,
+                error,
+            } => Self::Responded(*status, **hints, Details::of(error)),
+            Event::Progressed { usage, handed_on } => Self::Progressed(*usage, *handed_on),
+            Event::Finished(usage) => Self::Finished(*usage),
+            Event::Failed(Failure::NotSent) => Self::NotSent,
+            Event::Failed(Failure::TimedOut) => Self::TimedOut,
+            Event::Failed(Failure::Lost) => Self::Lost,
+            Event::Failed(Failure::InStream(error)) => Self::InStream(Details::of(error)),
+            Event::Cancelled => Self::Cancelled,
+        }
+    }
+
+    fn told<T>(&self, tell: impl FnOnce(Event<'_>) -> T) -> T {
+        tell(match self {
+            Self::Submitted => Event::Submitted,
+            Self::Woken => Event::Woken,
+            Self::Responded(status, hints, error) => {
+                Event::responded(*status, hints, error.borrowed())
+            }
+            Self::Progressed(usage, handed_on) => Event::progressed(*usage, *handed_on),
+            Self::Finished(usage) => Event::Finished(*usage),
+            Self::NotSent => Event::Failed(Failure::NotSent),
+            Self::TimedOut => Event::Failed(Failure::TimedOut),
+            Self::Lost => Event::Failed(Failure::Lost),
+            Self::InStream(error) => Event::Failed(Failure::InStream(error.borrowed())),
+            Self::Cancelled => Event::Cancelled,
+        })
+    }
+}
+
+impl Details {
+    fn of(error: &ErrorDetails<'_>) -> Self {
+        Self(
+            error.kind.to_string(),
+            error.code.to_string(),
+            error.message.to_string(),
+            error.delay,
+        )
+    }
+
+    fn borrowed(&self) -> ErrorDetails<'_> {
+        let Self(kind, code, message, delay) = self;
+        let details = ErrorDetails::new(kind).code(code).message(message);
+        match delay {
+            Some(delay) => details.delay(*delay),
+            None => details,
+        }
+    }
+}
+
+impl<F> fmt::Debug for Recorder<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Recorder");
+        debug.field("scheduler", &self.scheduler);
+        debug.finish_non_exhaustive()
+    }
+}
+
+impl<P> fmt::Debug for Replay<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Replay");
+        debug.field("scheduler", &self.scheduler);
+        debug.finish_non_exhaustive()
+    }
+}
