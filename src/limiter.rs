@@ -6,13 +6,13 @@ use crate::{
     call::Call,
     clock::Clock,
     control::{
-        Amounts, Concurrency, Control, Counting, Entries, Entry, Forecast, Ledger, Outage, Output,
-        Pace, Seen, Sending, ServerClock, SlowStart, Spread, Stamped, mean,
+        Amounts, Concurrency, Control, Counting, Entries, Entry, Forecast, Kind, Ledger, Outage,
+        Output, Pace, Seen, Sending, ServerClock, SlowStart, Spread, Stamped, Whole, mean,
     },
     decision::{Cause, Class, Denied, Never, Wait},
     error::ConfigError,
     explain::{Explanation, Level, Stance},
-    hints::{Family, Meter, Remaining, ResetGiven, ServerHints},
+    hints::{Family, Meter, Remaining, ServerHints},
     limit::{Flights, Pause, Refusal},
     pools::Told,
     request::{Profile, Request, Usage},
@@ -80,6 +80,8 @@ pub struct Limiter {
     closed: Option<Closed>,
     forecast: Forecast,
     server_clock: ServerClock,
+    /// What kind of meters heads showed lately.
+    kind: Kind,
     /// What bound those who were told to wait since it last moved.
     told: Binding,
     opened: u64,
@@ -178,6 +180,7 @@ impl Limiter {
             closed: None,
             forecast: Forecast::new(),
             server_clock: ServerClock::new(),
+            kind: Kind::Bucket,
             told: Binding::NONE,
             opened: 0,
         }
@@ -707,12 +710,11 @@ impl Limiter {
     pub(crate) fn refund_permit(&mut self, permit: &mut Permit) {
         self.flights.forget(permit.slice, permit.charges());
         self.sending.refused(permit.number);
-        self.take_back(permit, false);
+        self.take_back(permit, Nothing::Refused);
     }
 
-    /// Gives back all that it was charged; `undo` where it is the newest and
-    /// nothing was heard of it, as if it had never been.
-    fn take_back(&mut self, permit: &mut Permit, undo: bool) {
+    /// As if it had never been charged, as far as that is known.
+    fn take_back(&mut self, permit: &mut Permit, why: Nothing) {
         permit.refunded = true;
         let mut loosened = Binding::NONE;
         if self.pace.took(permit.sent, &permit.cost, &Cost::ZERO) {
@@ -720,16 +722,17 @@ impl Limiter {
         }
         let places = permit.entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
-            let lifted = if undo {
+            let lifted = if why == Nothing::Undone {
                 ledger.undo(entry)
             } else {
-                ledger.refund(permit.number, entry)
+                let counts = why == Nothing::Refused && dimension == Dimension::Requests;
+                ledger.refund(permit.number, entry, counts)
             };
             if lifted {
                 loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
             }
         }
-        let lifted = if undo {
+        let lifted = if why == Nothing::Undone {
             self.output.undo(&mut permit.output)
         } else {
             self.output.refund(permit.number, &mut permit.output)
@@ -759,33 +762,41 @@ impl Limiter {
             // What must be heard of depends on what is known of limits.
             loosened = Binding::of(Cause::Confirmation);
         }
+        let (mut kind, mut shows) = (Kind::Bucket, false);
         for (dimension, mut meter) in self.meters(hints) {
             if !resets_hold {
                 meter.reset = None;
             }
-            let full = match meter.reset.map(|reset| reset.given) {
-                Some(ResetGiven::At(at)) => self.server_clock.second(at),
-                _ => None,
-            };
+            let whole = permit
+                .and_then(|permit| Whole::of(&meter, permit.sent, now, &self.server_clock))
+                .map(|whole| (whole, self.kind));
             let place = dimension.index();
             let open = self.flights.sum(now, dimension);
             let opened = if dimension == Dimension::OutputTokens {
                 let seen = permit.map(|permit| (permit.number, permit.sent, &permit.output));
                 self.output
-                    .observe(now, seen, &meter, full, open, self.learns)
+                    .observe(now, seen, &meter, whole, open, self.learns)
             } else if let Some(ledger) = self.ledgers.get_mut(place) {
                 let seen = permit.and_then(|permit| permit.seen(place));
                 ledger
-                    .observe(now, seen, &meter, full, open, self.learns)
+                    .observe(now, seen, &meter, whole, open, self.learns)
                     .loosened
             } else {
                 false
             };
+            let evident = self.ledger(dimension).map_or(Kind::Bucket, Ledger::kind);
+            if kind == Kind::Bucket && whole.is_some() {
+                kind = evident;
+            }
+            shows |= whole.is_some();
             // What was in doubt is held back no longer, or surprises fade.
             let confirmed = permit.is_some() && meter.remaining.is_some();
             if opened || confirmed {
                 loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
             }
+        }
+        if shows {
+            self.kind = kind;
         }
         self.open_up(loosened);
     }
@@ -906,8 +917,12 @@ impl Limiter {
             loosened = loosened.and(Binding::of(Cause::Breaker));
         }
         if actual == Some(Cost::ZERO) && !permit.refunded {
-            let undone = self.sending.undo(permit.number, permit.before);
-            self.take_back(permit, undone);
+            let why = if self.sending.undo(permit.number, permit.before) {
+                Nothing::Undone
+            } else {
+                Nothing::NotSent
+            };
+            self.take_back(permit, why);
         }
         if let Some(mark) = permit.young {
             if permit.refunded {
@@ -1078,6 +1093,17 @@ impl Limiter {
         let others = self.flights.count(now).saturating_sub(1);
         self.concurrency.refused(now, took, others);
     }
+}
+
+/// Why a request took nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Nothing {
+    /// The server refused it. As a request it may count.
+    Refused,
+    /// It was never sent.
+    NotSent,
+    /// The same, and it is the newest: nothing was heard of it.
+    Undone,
 }
 
 /// What is asked for.

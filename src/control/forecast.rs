@@ -44,6 +44,14 @@ impl Spread {
         variance: 0,
         tail: 0,
     };
+
+    /// Of the sum of two amounts that have nothing to do with each other.
+    const fn and(self, other: Self) -> Self {
+        Self {
+            variance: self.variance.saturating_add(other.variance),
+            tail: self.tail.saturating_add(other.tail),
+        }
+    }
 }
 
 /// How many requests back the past reaches: new ones weigh 1/32.
@@ -87,6 +95,7 @@ impl Forecast {
             Dimension::InputTokens => past.counted.errors.spread(),
             Dimension::RawInputTokens => past.raw.errors.spread(),
             Dimension::OutputTokens => past.errors.spread(),
+            Dimension::TotalTokens => past.raw.errors.spread().and(past.errors.spread()),
             _ => Spread::NONE,
         })
     }

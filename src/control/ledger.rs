@@ -2,7 +2,12 @@
 
 use core::time::Duration;
 
-use super::{forecast::Spread, settings::Control};
+use super::{
+    forecast::Spread,
+    kind::{Kind, Kinds, Sight, Whole},
+    settings::Control,
+    window::{Counted, Place, Showing, Window},
+};
 use crate::{
     error::ConfigError,
     explain::Level,
@@ -45,6 +50,11 @@ use crate::{
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Ledger {
     bucket: Option<TokenBucket>,
+    /// What was charged lately; and the account, where heads show that the meter
+    /// is no bucket. Then of the bucket only the rate is used.
+    window: Window,
+    is_window: bool,
+    kinds: Kinds,
     /// The server's limit is 0.
     disabled: bool,
     /// All that was ever charged; wraps.
@@ -55,6 +65,8 @@ pub(crate) struct Ledger {
     /// between the instants of both.
     earlier: [u64; 2],
     marked: Instant,
+    /// When something was last charged.
+    charged_at: Instant,
     /// The first request whose head would be newer than all that showed this
     /// meter.
     unread: u64,
@@ -76,8 +88,10 @@ pub(crate) struct Ledger {
     /// How much of what is open heads showed to be there all the same, as it is
     /// not produced yet: a fading mean, in [`WHOLE`]ths.
     unmade: u64,
-    /// What the bucket would hold if it held all that comes in its window.
+    /// What the bucket would hold if it held all that comes in its window, and
+    /// how long that is, in nanoseconds.
     limit: u64,
+    per: u64,
     /// The arrival time of the level that was shown last, in units.
     meter: u128,
     /// What is charged for all in flight.
@@ -125,7 +139,7 @@ impl Counting {
 pub(crate) struct Entry {
     /// What it is charged.
     amount: u64,
-    charge: Charge,
+    taken: Taken,
     /// The totals right after it.
     charged: u64,
     returned: u64,
@@ -135,6 +149,33 @@ pub(crate) struct Entry {
     overtaken: u64,
     /// What was charged for it and all others in flight.
     open: u64,
+}
+
+/// Where a charge was entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Taken {
+    Bucket { charge: Charge, sent: Instant },
+    Window(Place),
+}
+
+impl Taken {
+    /// Where it is kept, if the meter turned out to be no bucket since.
+    const fn place(&self) -> Place {
+        match *self {
+            Self::Window(place) => place,
+            Self::Bucket { sent, .. } => Place::kept(sent),
+        }
+    }
+}
+
+impl Default for Taken {
+    fn default() -> Self {
+        Self::Bucket {
+            charge: Charge::default(),
+            sent: Instant::ZERO,
+        }
+    }
 }
 
 impl Entry {
@@ -175,6 +216,9 @@ const REORDER: Duration = Duration::from_millis(200);
 
 /// Parts of a whole, in which a share is kept.
 const WHOLE: u64 = 1 << 16;
+
+/// After so many that were heard of it is known how far off estimates may be.
+const KNOWN: u64 = 32;
 
 /// The time in which a limit comes in, where the server does not say.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -262,11 +306,15 @@ impl Ledger {
     pub(crate) const fn new(counting: Counting, stamped: Stamped) -> Self {
         Self {
             bucket: None,
+            window: Window::new(),
+            is_window: false,
+            kinds: Kinds::new(),
             disabled: false,
             charged: 0,
             returned: 0,
             earlier: [0; 2],
             marked: Instant::ZERO,
+            charged_at: Instant::ZERO,
             unread: 0,
             unseen: 0,
             full_at: None,
@@ -277,6 +325,7 @@ impl Ledger {
             surprise: 0,
             unmade: 0,
             limit: 0,
+            per: nanos(MINUTE),
             meter: 0,
             open: 0,
             counting,
@@ -287,6 +336,30 @@ impl Ledger {
     /// Whether a head ever showed its level.
     pub(crate) const fn is_shown(&self) -> bool {
         self.unread > 0
+    }
+
+    /// What speaks for the meter's being a kind of its own, without what others
+    /// are.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kinds.kind(Kind::Bucket)
+    }
+
+    /// The account, where the meter is no bucket.
+    #[inline]
+    const fn window(&self) -> Option<&Window> {
+        if self.is_window {
+            Some(&self.window)
+        } else {
+            None
+        }
+    }
+
+    const fn window_mut(&mut self) -> Option<&mut Window> {
+        if self.is_window {
+            Some(&mut self.window)
+        } else {
+            None
+        }
     }
 
     /// The most that is ever there.
@@ -326,7 +399,12 @@ impl Ledger {
                 self.bucket = Some(bucket);
             }
         }
+        self.kinds.scale(burst, self.limit);
         self.limit = burst;
+        if self.is_window {
+            let kind = self.window.kind();
+            self.window.set(self.kinds.shape(kind, self.per, burst, 0));
+        }
         Ok(())
     }
 
@@ -349,19 +427,50 @@ impl Ledger {
         surprise: u64,
         sending: &Sending,
     ) -> u64 {
-        let unconfirmed = self.unconfirmed(bucket, spread, sending);
+        let unconfirmed = self.unconfirmed(bucket.burst(), spread, sending.control.tenths, sending);
         let held = amount
             .saturating_add(u64::from(self.rounding))
             .saturating_add(unconfirmed.max(surprise));
         held.min(bucket.burst())
     }
 
+    /// The same of a window, at half the deviations: what is held back of a
+    /// bucket is held back once, but of a window each time.
+    fn need_of_window(
+        &self,
+        window: &Window,
+        amount: u64,
+        spread: Spread,
+        sending: &Sending,
+    ) -> u64 {
+        let held = amount
+            .saturating_add(self.rounding_in(window, spread, sending))
+            .saturating_add(self.unconfirmed_in(window, spread, sending));
+        held.min(window.capacity())
+    }
+
+    /// What was shown is known to the server's rounding, or as well as those are
+    /// expected that are not settled, if that agrees with it.
+    fn rounding_in(&self, window: &Window, spread: Spread, sending: &Sending) -> u64 {
+        if window.is_short() && self.rounding > 1 {
+            return u64::from(self.rounding).saturating_mul(3) >> 2;
+        }
+        let variance = spread.variance.saturating_mul(window.open().into());
+        let deviations = deviations(variance, sending.control.tenths >> 1);
+        deviations.min(self.rounding.into())
+    }
+
+    fn unconfirmed_in(&self, window: &Window, spread: Spread, sending: &Sending) -> u64 {
+        let none = Spread { tail: 0, ..spread };
+        let tenths = sending.control.tenths >> 1;
+        self.unconfirmed(window.capacity(), none, tenths, sending)
+    }
+
     /// What is held back for how far off what is unconfirmed may be, and one
-    /// more that may be off by `spread`: at most three quarters of the bucket.
-    fn unconfirmed(&self, bucket: &TokenBucket, spread: Spread, sending: &Sending) -> u64 {
+    /// more that may be off by `spread`: at most three quarters of what there is.
+    fn unconfirmed(&self, capacity: u64, spread: Spread, tenths: u16, sending: &Sending) -> u64 {
         let variance = self.variance.wrapping_sub(self.variance_confirmed);
         let variance = variance.saturating_add(spread.variance);
-        let tenths = sending.control.tenths;
         if variance == 0 || tenths == 0 {
             return 0;
         }
@@ -372,7 +481,7 @@ impl Ledger {
             .saturating_mul(unheard.into())
             .saturating_mul(square)
             .div_ceil(6_400);
-        let most = bucket.burst().saturating_mul(3) >> 2;
+        let most = capacity.saturating_mul(3) >> 2;
         let sums = u64::try_from(widened.isqrt()).unwrap_or(u64::MAX);
         sums.saturating_add(spread.tail).min(most)
     }
@@ -388,6 +497,18 @@ impl Ledger {
         sending: &Sending,
     ) -> Option<Level> {
         let bucket = self.bucket.as_ref()?;
+        if let Some(window) = self.window() {
+            return Some(Level {
+                dimension,
+                there: window.level(now),
+                capacity: window.capacity(),
+                rate: bucket.rate(),
+                wanted: amount,
+                rounding: self.rounding_in(window, spread, sending),
+                unconfirmed: self.unconfirmed_in(window, spread, sending),
+                surprise: 0,
+            });
+        }
         let mut there = bucket.level_at(bucket.tat(), now);
         if self.counts_produced() {
             let shown = bucket.level_at(self.meter, now);
@@ -402,7 +523,7 @@ impl Ledger {
             rate: bucket.rate(),
             wanted: amount,
             rounding: self.rounding.into(),
-            unconfirmed: self.unconfirmed(bucket, spread, sending),
+            unconfirmed: self.unconfirmed(bucket.burst(), spread, sending.control.tenths, sending),
             surprise,
         })
     }
@@ -434,6 +555,15 @@ impl Ledger {
         match &self.bucket {
             Some(_) if amount > self.limit => Err(Refusal::Never),
             Some(bucket) => {
+                if let Some(window) = self.window() {
+                    let need = self.need_of_window(window, amount, spread, sending);
+                    let until = window.when(now, need);
+                    return if until > now {
+                        Err(Refusal::Until(until))
+                    } else {
+                        Ok(())
+                    };
+                }
                 let need = self.need(bucket, amount, spread, surprise, sending);
                 if !self.counts_produced() {
                     return bucket.peek(now, need);
@@ -483,6 +613,15 @@ impl Ledger {
             .charged
             .wrapping_sub(self.confirmed)
             .saturating_add(amount);
+        if let Some(window) = self.window() {
+            if sending.unseen >= KNOWN {
+                // How far off estimates may be is known, and held back.
+                return None;
+            }
+            let need = unconfirmed.saturating_mul(5);
+            let until = window.when(now, need);
+            return (until > now || need > window.capacity()).then(|| until.min(patient));
+        }
         let rate = bucket.rate();
         let awaited = sending.first_token.saturating_mul(2);
         if tokens(rate, unconfirmed) <= ticks(rate, Instant::from_nanos(awaited)) {
@@ -498,6 +637,9 @@ impl Ledger {
     /// From when `amount` passes if all that is in flight, `open`, turns out to
     /// cost nothing.
     pub(crate) fn earliest(&self, now: Instant, amount: u64, open: u64) -> Instant {
+        if let Some(window) = self.window() {
+            return window.when(now, amount.saturating_sub(open));
+        }
         match &self.bucket {
             // What is more than the bucket holds passes when it is full.
             Some(bucket) => bucket.passes_after_refund(now, amount.min(bucket.burst()), open),
@@ -510,14 +652,20 @@ impl Ledger {
     pub(crate) fn charge(&mut self, now: Instant, amount: u64, spread: Spread, open: u64) -> Entry {
         self.mark(now);
         self.open = open.saturating_add(amount);
-        let charge = match &mut self.bucket {
+        self.charged_at = now;
+        let taken = match &mut self.bucket {
+            Some(_) if self.is_window => Taken::Window(self.window.take(now, amount)),
             Some(bucket) if amount > 0 => {
                 if bucket.is_full(now) {
                     self.full_at = Some(now);
                 }
-                bucket.charge(now, amount)
+                let charge = bucket.charge(now, amount);
+                Taken::Bucket { charge, sent: now }
             }
-            _ => Charge::default(),
+            _ => Taken::Bucket {
+                charge: Charge::default(),
+                sent: now,
+            },
         };
         let [_, earlier] = self.earlier;
         let overtaken = self.charged.wrapping_sub(earlier);
@@ -525,7 +673,7 @@ impl Ledger {
         self.variance = self.variance.wrapping_add(spread.variance);
         Entry {
             amount,
-            charge,
+            taken,
             charged: self.charged,
             returned: self.returned,
             variance: self.variance,
@@ -536,9 +684,22 @@ impl Ledger {
 
     /// It took nothing: gives all of it back. What its head shows does not hold
     /// it, so its own marks move with it. True where the level rose.
-    pub(crate) fn refund(&mut self, number: u64, entry: &mut Entry) -> bool {
+    ///
+    /// Some servers count what they refuse, and what is left may be less than
+    /// the nothing that they show: where it may `count`, a window keeps it until
+    /// a head tells.
+    pub(crate) fn refund(&mut self, number: u64, entry: &mut Entry, counts: bool) -> bool {
         let amount = entry.amount;
-        let lifted = self.give_back(entry, amount);
+        let lifted = if self.is_window {
+            if !(counts && self.window.keeps_refused(amount)) {
+                self.correct(entry, 0, Counted::No);
+            }
+            self.close(entry);
+            entry.amount = 0;
+            amount > 0
+        } else {
+            self.give_back(entry, amount)
+        };
         self.returned = self.returned.wrapping_add(amount);
         entry.returned = entry.returned.wrapping_add(amount);
         if number >= self.unseen {
@@ -553,6 +714,12 @@ impl Ledger {
     pub(crate) fn undo(&mut self, entry: &mut Entry) -> bool {
         let amount = entry.amount;
         self.charged = self.charged.wrapping_sub(amount);
+        if self.is_window {
+            self.correct(entry, 0, Counted::No);
+            self.close(entry);
+            entry.amount = 0;
+            return amount > 0;
+        }
         self.give_back(entry, amount)
     }
 
@@ -567,6 +734,10 @@ impl Ledger {
         entry: &mut Entry,
         actual: u64,
     ) -> bool {
+        if self.is_window {
+            self.close(entry);
+            return self.settle_in_window(number, entry, actual);
+        }
         if self.counting == Counting::AtAdmission && number < self.unread {
             return false;
         }
@@ -587,8 +758,41 @@ impl Ledger {
     /// It took `taken` already, and goes on: what is more than it is charged is
     /// charged now, unless a head that counted it was read.
     pub(crate) fn progress(&mut self, now: Instant, number: u64, entry: &mut Entry, taken: u64) {
-        if taken > entry.amount {
-            let _never_lifts = self.settle(now, number, entry, taken);
+        if taken <= entry.amount {
+            return;
+        }
+        let _never_lifts = if self.is_window {
+            self.settle_in_window(number, entry, taken)
+        } else {
+            self.settle(now, number, entry, taken)
+        };
+    }
+
+    /// As [`settle`](Self::settle). What a head counted is corrected too, by
+    /// what the difference is that it showed.
+    fn settle_in_window(&mut self, number: u64, entry: &mut Entry, actual: u64) -> bool {
+        let counted = match self.counting {
+            _ if number >= self.unread => Counted::No,
+            Counting::AtAdmission => Counted::Yes,
+            Counting::AsProduced => Counted::Perhaps,
+            // What is left of it is given back only now.
+            Counting::Reserved => Counted::No,
+        };
+        let less = actual < entry.amount;
+        self.correct(entry, actual, counted);
+        entry.amount = actual;
+        less
+    }
+
+    fn correct(&mut self, entry: &Entry, actual: u64, counted: Counted) {
+        if let Some(window) = self.window_mut() {
+            window.correct(entry.taken.place(), entry.amount, actual, counted);
+        }
+    }
+
+    fn close(&mut self, entry: &Entry) {
+        if let (Some(window), Taken::Window(place)) = (self.window_mut(), entry.taken) {
+            window.close(place);
         }
     }
 
@@ -597,19 +801,19 @@ impl Ledger {
             return false;
         }
         entry.amount = entry.amount.saturating_sub(amount);
-        match &mut self.bucket {
-            Some(bucket) => {
+        match (&mut self.bucket, &mut entry.taken) {
+            (Some(bucket), Taken::Bucket { charge, .. }) => {
                 let before = bucket.tat();
                 if self.counting == Counting::Reserved {
                     // The server itself puts the rest of a reservation back,
                     // whatever happened meanwhile.
                     bucket.put(amount);
                 } else {
-                    bucket.refund(&mut entry.charge, amount);
+                    bucket.refund(charge, amount);
                 }
                 bucket.tat() < before
             }
-            None => false,
+            _ => false,
         }
     }
 
@@ -623,14 +827,14 @@ impl Ledger {
     }
 
     /// A head shows `meter`; with `learn` its limit is believed. `seen` is the
-    /// request that it answers, `full` when the bucket is full again, if that is
-    /// known, `open` what is charged and not settled.
+    /// request that it answers, `whole` when the meter is whole again, if that is
+    /// known, and what kind others of the server are, `open` what is charged and not settled.
     pub(crate) fn observe(
         &mut self,
         now: Instant,
         seen: Option<Seen<'_>>,
         meter: &Meter,
-        full: Option<(Instant, Instant)>,
+        whole: Option<(Whole, Kind)>,
         open: u64,
         learn: bool,
     ) -> Learnt {
@@ -639,7 +843,7 @@ impl Ledger {
         if seen.is_some_and(|seen| seen.number < self.unread) {
             return learnt;
         }
-        let was_known = self.bucket.is_some();
+        let mut was_known = self.bucket.is_some();
         learnt.loosened = learn && self.adopt(now, meter, open);
         let Some((seen, remaining)) = seen.zip(meter.remaining) else {
             return learnt;
@@ -648,9 +852,126 @@ impl Ledger {
         self.unread = seen.number.saturating_add(1);
         // At least one is held back: requests may close up on their way.
         self.rounding = remaining.rounding.max(1);
+        if let Some((whole, presumed)) = whole {
+            let was_window = self.is_window;
+            self.learn_kind(now, seen, remaining, whole, presumed);
+            was_known &= self.is_window || !was_window;
+        }
+        let whole = whole.map(|(whole, _)| whole);
+        if self.is_window {
+            self.reconcile_window(now, seen, remaining, whole, &mut learnt);
+            return learnt;
+        }
         self.learn_capacity(now, seen, meter);
+        let dated = whole.filter(|whole| whole.span.is_none());
+        let full = dated.map(|whole| (whole.from, whole.to));
         self.reconcile(now, seen, remaining, full, was_known, &mut learnt);
         learnt
+    }
+
+    /// A head shows of what kind the meter is, and how large.
+    fn learn_kind(
+        &mut self,
+        now: Instant,
+        seen: Seen<'_>,
+        left: Remaining,
+        whole: Whole,
+        presumed: Kind,
+    ) {
+        let Some(bucket) = &self.bucket else {
+            return;
+        };
+        let charge = seen.entry.amount;
+        self.kinds.observe(&Sight {
+            sent: seen.sent,
+            now,
+            charge,
+            left,
+            whole,
+            rate: bucket.rate(),
+            limit: self.limit,
+        });
+        let kind = self.kinds.kind(presumed);
+        if kind == Kind::Bucket {
+            if core::mem::replace(&mut self.is_window, false) {
+                self.window = Window::new();
+                self.restore_bucket(now);
+            }
+            return;
+        }
+        let slack = u64::from(left.rounding)
+            .saturating_add(charge)
+            .saturating_mul(2);
+        let shape = self.kinds.shape(kind, self.per, self.limit, slack);
+        self.window.set(shape);
+        if !self.is_window {
+            self.is_window = true;
+            self.keep();
+            let (_, capacity) = shape;
+            let taken = capacity.saturating_sub(u64::try_from(left.shown).unwrap_or(0));
+            let taken = taken.saturating_add(seen.entry.overtaken);
+            self.window.begin(now, kind, seen.sent, taken);
+        } else if self.window.kind() != kind {
+            self.window.turn(kind);
+        }
+    }
+
+    /// Keeps what was charged since it last was.
+    fn keep(&mut self) {
+        let [newer, _] = self.earlier;
+        let charged = self.charged.wrapping_sub(newer);
+        self.window.keep(self.charged_at, charged);
+    }
+
+    /// The bucket is believed again, as large as its limit; the head that is
+    /// being read sets its level.
+    fn restore_bucket(&mut self, now: Instant) {
+        let limit = self.limit;
+        if let Some(bucket) = &mut self.bucket {
+            let rate = bucket.rate();
+            let _never_zero = bucket.set(now, rate, limit);
+        }
+    }
+
+    /// Moves the level of a window to where a head says that it is.
+    fn reconcile_window(
+        &mut self,
+        now: Instant,
+        seen: Seen<'_>,
+        left: Remaining,
+        whole: Option<Whole>,
+        learnt: &mut Learnt,
+    ) {
+        let window = &mut self.window;
+        let entry = seen.entry;
+        let before = window.level(now);
+        let uncounted = match self.counting {
+            Counting::AsProduced => entry.open,
+            Counting::AtAdmission | Counting::Reserved => 0,
+        };
+        let showing = Showing {
+            sent: seen.sent,
+            place: entry.taken.place(),
+            left,
+            whole,
+            since: self.charged.wrapping_sub(entry.charged),
+            returned: self.returned.wrapping_sub(entry.returned),
+            overtaken: entry.overtaken,
+            uncounted,
+            may_be_late: self.stamped == Stamped::AtEither,
+        };
+        if !window.observe(now, &showing) {
+            return;
+        }
+        let after = window.level(now);
+        learnt.loosened |= after > before;
+        learnt.moved = after.abs_diff(before);
+        let charged = entry.open.min(window.capacity());
+        let more = after > before;
+        learnt.uncharged = self.counting == Counting::Reserved
+            && charged > 0
+            && more
+            && learnt.moved > charged >> 1;
     }
 
     /// Believes the limit that `meter` shows. True where something may pass
@@ -663,6 +984,7 @@ impl Ledger {
         let Some((rate, limit)) = rate_of(meter) else {
             return false;
         };
+        self.per = nanos(meter.window.unwrap_or(MINUTE));
         let was_disabled = core::mem::replace(&mut self.disabled, false);
         if self.bucket.is_some_and(|bucket| bucket.rate() == rate) {
             return was_disabled;
@@ -747,7 +1069,11 @@ impl Ledger {
             .saturating_add(tokens(rate, entry.overtaken))
             .saturating_add(unproduced);
         let before = bucket.tat();
-        let believed = entry.charge.tat().max(ticks(rate, seen.sent));
+        let own = match &entry.taken {
+            Taken::Bucket { charge, .. } => charge.tat(),
+            Taken::Window(_) => 0,
+        };
+        let believed = own.max(ticks(rate, seen.sent));
         let mut short = at_most(seen.sent).saturating_sub(believed);
         let mut over = believed.saturating_sub(at_least(seen.sent));
         if self.stamped == Stamped::AtEither {
@@ -842,6 +1168,10 @@ impl Ledger {
     /// A request that was charged `amount` was refused, to come again after
     /// `wait`: it would not pass earlier, so the level is no higher than that.
     pub(crate) fn refused(&mut self, now: Instant, amount: u64, wait: Duration) {
+        if let Some(window) = self.window_mut() {
+            window.refused(now, amount, wait);
+            return;
+        }
         let Some(bucket) = &self.bucket else {
             return;
         };
@@ -865,12 +1195,22 @@ impl Ledger {
         if age < REORDER {
             return;
         }
+        if !self.is_window {
+            self.keep();
+        }
         let [newer, _] = self.earlier;
         // Charges since the last mark came within REORDER of it.
         let quiet = age >= REORDER.saturating_mul(2);
         self.earlier = [self.charged, if quiet { self.charged } else { newer }];
         self.marked = now;
     }
+}
+
+/// So many tenths of the standard deviation.
+fn deviations(variance: u64, tenths: u16) -> u64 {
+    let square = u128::from(tenths).saturating_mul(tenths.into());
+    let wide = u128::from(variance).saturating_mul(square).div_ceil(100);
+    u64::try_from(wide.isqrt()).unwrap_or(u64::MAX)
 }
 
 /// The refusal that lasts longer.
@@ -945,6 +1285,15 @@ mod tests {
         ledger.observe(now, Some(seen), meter, None, open, true)
     }
 
+    fn whole(from: u64, to: u64) -> Option<(Whole, Kind)> {
+        let whole = Whole {
+            from: at(from),
+            to: at(to),
+            span: None,
+        };
+        Some((whole, Kind::Bucket))
+    }
+
     fn peek(ledger: &Ledger, amount: u64) -> Result<(), Refusal> {
         ledger.peek(at(0), amount, Spread::NONE, 0, &Sending::NONE)
     }
@@ -997,7 +1346,7 @@ mod tests {
             entry: &entry,
         };
         // 200 to 400 remain, and it is full in 35 to 36 seconds.
-        let full = Some((at(35_000), at(36_000)));
+        let full = whole(35_000, 36_000);
         ledger.observe(at(0), Some(seen), &shows(300, 100), full, 0, true);
         assert_eq!(level(&ledger, at(0)), 600 - 355);
         assert_eq!(ledger.rounding, 5, "half a second");
@@ -1009,7 +1358,7 @@ mod tests {
             sent: at(0),
             entry: &entry,
         };
-        let full = Some((at(5_000), at(6_000)));
+        let full = whole(5_000, 6_000);
         other.observe(at(0), Some(seen), &shows(300, 100), full, 0, true);
         assert_eq!(other.rounding, 100);
         assert_eq!(level(&other, at(0)), 300);
@@ -1060,7 +1409,7 @@ mod tests {
     fn a_refused_request_moves_its_own_marks() {
         let mut ledger = ledger(Counting::AtAdmission);
         let mut entry = ledger.charge(at(0), 400, Spread::NONE, 0);
-        assert!(ledger.refund(0, &mut entry));
+        assert!(ledger.refund(0, &mut entry, false));
         // What its head shows does not hold it: nothing is credited beyond.
         head(&mut ledger, at(0), 0, at(0), &entry, &shows(350, 0));
         assert_eq!(level(&ledger, at(0)), 350);
@@ -1236,5 +1585,63 @@ mod tests {
         assert!(learnt.loosened);
         assert_eq!(level(&ledger, at(0)), 0);
         assert_eq!(level(&ledger, at(1_000)), 20);
+    }
+
+    /// Heads of 600 a minute by the ten seconds, of requests for ten that are a
+    /// second apart.
+    fn in_windows_of_ten() -> Ledger {
+        let mut ledger = ledger(Counting::AtAdmission);
+        for number in 0..30_u64 {
+            let now = at(number * 1_000 + 500);
+            let entry = ledger.charge(now, 10, Spread::NONE, 0);
+            let into = i64::try_from(number % 10).unwrap();
+            let shown = shows(90 - 10 * into, 0);
+            let edge = (number / 10 + 1) * 10_000;
+            let whole = whole(edge, edge + 1_000);
+            let seen = Seen {
+                number,
+                sent: now,
+                entry: &entry,
+            };
+            ledger.observe(now, Some(seen), &shown, whole, 0, true);
+        }
+        ledger
+    }
+
+    #[test]
+    fn a_window_shows_itself_and_is_used_as_one() {
+        let ledger = in_windows_of_ten();
+        assert_eq!(ledger.kind(), Kind::Window);
+        let passes = |now, amount| ledger.peek(now, amount, Spread::NONE, 0, &Sending::NONE);
+        // All is taken; it is there again at the edge, and not a bit before.
+        let edge = Err(Refusal::Until(at(31_000)));
+        assert_eq!(passes(at(30_500), 1), edge);
+        assert_eq!(passes(at(31_000), 100), Ok(()));
+        assert!(passes(at(31_000), 600).is_ok(), "all that there ever is");
+        assert_eq!(passes(at(31_000), 601), Err(Refusal::Never));
+    }
+
+    #[test]
+    fn what_is_taken_after_an_edge_is_of_the_next_window() {
+        let mut ledger = in_windows_of_ten();
+        let mut entry = ledger.charge(at(31_000), 70, Spread::NONE, 0);
+        assert_eq!(level_of_window(&ledger, at(31_000)), 30);
+        assert!(ledger.settle(at(31_500), 30, &mut entry, 20));
+        assert_eq!(level_of_window(&ledger, at(31_500)), 80);
+        let mut entry = ledger.charge(at(31_600), 70, Spread::NONE, 0);
+        assert!(ledger.refund(31, &mut entry, false));
+        assert_eq!(level_of_window(&ledger, at(31_600)), 80);
+    }
+
+    #[test]
+    fn a_refused_request_may_count_in_a_window() {
+        let mut ledger = in_windows_of_ten();
+        let mut entry = ledger.charge(at(31_000), 10, Spread::NONE, 0);
+        ledger.refund(30, &mut entry, true);
+        assert_eq!(level_of_window(&ledger, at(31_000)), 90);
+    }
+
+    fn level_of_window(ledger: &Ledger, now: Instant) -> i64 {
+        ledger.window().unwrap().level(now)
     }
 }

@@ -7,6 +7,7 @@
 
 mod concurrency;
 mod forecast;
+mod kind;
 mod ledger;
 mod outage;
 mod output;
@@ -14,9 +15,11 @@ mod pace;
 mod server_clock;
 mod settings;
 mod slow_start;
+mod window;
 
 pub(crate) use concurrency::Concurrency;
 pub(crate) use forecast::{Forecast, Spread};
+pub(crate) use kind::{Kind, Whole};
 pub(crate) use ledger::{Counting, Entry, Ledger, Seen, Sending, Stamped, mean};
 pub(crate) use outage::Outage;
 pub(crate) use output::{Amounts, Entries, Output};

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::{
     forecast::Spread,
+    kind::{Kind, Whole},
     ledger::{Counting, Entry, Learnt, Ledger, Seen, Sending, Stamped},
     settings::OutputRule,
 };
@@ -245,7 +246,7 @@ impl Output {
     pub(crate) fn refund(&mut self, number: u64, entries: &mut Entries) -> bool {
         let places = entries.0.iter_mut().zip(&mut self.ledgers);
         places.fold(false, |lifted, (entry, ledger)| {
-            ledger.refund(number, entry) | lifted
+            ledger.refund(number, entry, false) | lifted
         })
     }
 
@@ -297,7 +298,7 @@ impl Output {
         now: Instant,
         seen: Option<(u64, Instant, &Entries)>,
         meter: &Meter,
-        full: Option<(Instant, Instant)>,
+        whole: Option<(Whole, Kind)>,
         open: u64,
         learn: bool,
     ) -> bool {
@@ -316,7 +317,7 @@ impl Output {
                 })
             });
             let open = seen.map_or(open, |seen| scale(open, seen.entry.amount(), forecast));
-            *learnt = ledger.observe(now, seen, meter, full, open, learn);
+            *learnt = ledger.observe(now, seen, meter, whole, open, learn);
         }
         let step = meter
             .remaining

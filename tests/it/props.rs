@@ -5,7 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sendwhen::{
     Backoff, Call, Cost, Decision, Denied, Dimension, ErrorDetails, Event, Failure, Family, GiveUp,
-    Instant, Limiter, Meter, Permit, Profile, Rate, Request, RetryPolicy, ServerHints, Usage,
+    Instant, Limiter, Meter, Permit, Profile, Rate, Request, Reset, ResetGiven, RetryPolicy,
+    ServerHints, Usage,
 };
 
 /// More where `PROPTEST_CASES` says so, fewer where the arithmetic is checked
@@ -41,10 +42,13 @@ fn cost() -> impl Strategy<Value = Cost> {
 
 fn hints() -> impl Strategy<Value = ServerHints> {
     let meter = |dimension| {
-        (0..60_u64, -5..60_i64, 0..3_u32).prop_map(move |(limit, shown, rounding)| {
-            Meter::new(Family::Standard, dimension)
+        let reset = prop::option::of(0..70_000_i64);
+        (0..60_u64, -5..60_i64, 0..3_u32, reset).prop_map(move |(limit, shown, rounding, reset)| {
+            let mut meter = Meter::new(Family::Standard, dimension)
                 .limit(limit.max(1) * 10)
-                .remaining(shown, rounding)
+                .remaining(shown, rounding);
+            meter.reset = reset.map(|millis| Reset::new(ResetGiven::In { millis }, None));
+            meter
         })
     };
     (
