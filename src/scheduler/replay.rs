@@ -32,8 +32,9 @@ use crate::{
 /// use sendwhen::{Instant, Job, Limiter, Record, Recorder, Replay, Request, RetryPolicy, Scheduler};
 ///
 /// let mut log: Vec<String> = vec![];
-/// let write = |record: &_| log.push(serde_json::to_string(record).unwrap());
-/// let mut recorder = Recorder::new(Scheduler::new(42), write);
+/// let mut recorder = Recorder::new(Scheduler::new(42), |record| {
+///     log.push(serde_json::to_string(record).unwrap());
+/// });
 /// let now = Instant::from_secs(5);
 /// let pool = recorder.change(|scheduler| scheduler.add_pool(Limiter::new(7)));
 /// let route = recorder.change(|scheduler| scheduler.add_route(&[&[pool]]))?;

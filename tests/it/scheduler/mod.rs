@@ -6,6 +6,11 @@ mod machine;
 mod naive;
 mod props;
 #[cfg(feature = "serde")]
+mod replays;
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../../fuzz/src/scheduler_ops.rs"]
+pub(crate) mod scheduler_ops;
+#[cfg(feature = "serde")]
 mod snapshots;
 mod stories;
 
