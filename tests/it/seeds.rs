@@ -50,6 +50,15 @@ mod hostile;
 #[path = "../../fuzz/src/limiter_ops.rs"]
 mod limiter_ops;
 
+#[cfg(feature = "serde")]
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/replay.rs"]
+mod replayed;
+#[cfg(feature = "serde")]
+#[expect(unreachable_pub, reason = "the fuzz crate exports the same file")]
+#[path = "../../fuzz/src/snapshot.rs"]
+mod snapshot;
+
 /// What all targets but that of whole sets check.
 pub(crate) fn check_all(data: &[u8]) {
     go_duration::check(data);
@@ -134,4 +143,22 @@ fn limiter_ops() {
 #[test]
 fn call_ops() {
     replay("call_ops", call_ops::check);
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn scheduler_ops() {
+    replay("scheduler_ops", crate::scheduler::scheduler_ops::check);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn snapshot() {
+    replay("snapshot", snapshot::check);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn recorded() {
+    replay("replay", replayed::check);
 }
