@@ -12,8 +12,9 @@
 
 use std::{
     collections::HashSet,
-    fmt::{self, Write},
+    fmt::Write,
     hash::{DefaultHasher, Hasher},
+    num::NonZero,
     time::Duration,
 };
 
@@ -227,26 +228,19 @@ impl World {
         }
     }
 
-    /// One number for all that matters.
-    fn fingerprint(&self) -> u64 {
-        let mut printed = Printed(DefaultHasher::new());
+    /// One number for all that matters. To print it is what takes the time:
+    /// the text is gathered first, and hashed at once.
+    fn fingerprint(&self, text: &mut String) -> u64 {
+        text.clear();
         write!(
-            printed,
+            text,
             "{:?}{:?}{:?}{:?}{}",
             self.limiter, self.calls, self.now, self.told, self.was_shown
         )
         .unwrap();
-        printed.0.finish()
-    }
-}
-
-/// Takes in what is printed, and keeps none of it.
-struct Printed(DefaultHasher);
-
-impl Write for Printed {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
+        let mut hasher = DefaultHasher::new();
+        hasher.write(text.as_bytes());
+        hasher.finish()
     }
 }
 
@@ -263,33 +257,60 @@ impl Drop for Path<'_> {
     }
 }
 
+/// A sequence of events, and the fingerprint of what it leads to.
+type Reached = (Vec<u8>, u64);
+
+/// Where one event more leads to from each of `paths`.
+fn successors(paths: &[Vec<u8>], acts: &[Act]) -> Vec<Reached> {
+    let (mut reached, mut text) = (vec![], String::new());
+    for path in paths {
+        let fitting = World::reached_by(path, acts);
+        for (number, &act) in (0_u8..).zip(acts) {
+            if !fitting.fits(act) {
+                continue;
+            }
+            let longer = [path, &[number][..]].concat();
+            let mut world = World::reached_by(path, acts);
+            let told_if_it_fails = Path(&longer, acts);
+            world.play(act);
+            world.check();
+            let fingerprint = world.fingerprint(&mut text);
+            drop(told_if_it_fails);
+            reached.push((longer, fingerprint));
+        }
+    }
+    reached
+}
+
+/// So many paths are gone on with before it is looked at whether it is enough.
+const BATCH: usize = 1_024;
+
 /// Goes on level by level until `most` states were seen. Gives how many, and
 /// the depth to which all were.
 fn explore(most: usize) -> (usize, usize) {
     let acts = alphabet();
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut seen = HashSet::new();
     let mut level: Vec<Vec<u8>> = vec![vec![]];
     let mut depth = 0;
     loop {
         let mut next = vec![];
-        for path in &level {
-            let fitting = World::reached_by(path, &acts);
-            for (number, &act) in (0_u8..).zip(&acts) {
-                if !fitting.fits(act) {
-                    continue;
+        for batch in level.chunks(BATCH) {
+            let reached: Vec<Vec<Reached>> = std::thread::scope(|scope| {
+                let workers: Vec<_> = batch
+                    .chunks(batch.len().div_ceil(threads))
+                    .map(|paths| scope.spawn(|| successors(paths, &acts)))
+                    .collect();
+                let done = workers.into_iter().map(|worker| worker.join().unwrap());
+                done.collect()
+            });
+            for (path, fingerprint) in reached.into_iter().flatten() {
+                if seen.insert(fingerprint) {
+                    next.push(path);
                 }
-                let mut longer = path.clone();
-                longer.push(number);
-                let mut world = World::reached_by(path, &acts);
-                let _told_if_it_fails = Path(&longer, &acts);
-                world.play(act);
-                world.check();
-                if seen.insert(world.fingerprint()) {
-                    next.push(longer.clone());
-                }
-                if seen.len() >= most {
-                    return (seen.len(), depth);
-                }
+            }
+            if seen.len() >= most {
+                return (seen.len(), depth);
             }
         }
         depth += 1;

@@ -17,6 +17,7 @@
 
 #[cfg(feature = "alloc")]
 mod batch;
+mod closed_loop;
 mod explain;
 mod explore;
 mod headers;
@@ -38,4 +39,5 @@ mod story;
 #[cfg(feature = "std")]
 mod threads;
 mod transport;
+mod tree;
 mod worlds;

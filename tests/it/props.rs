@@ -423,6 +423,83 @@ proptest! {
         prop_assert_eq!(played.limiter.flying(played.now), 0);
     }
 
+    /// The same end for ever, whatever comes, and it holds nothing.
+    #[test]
+    fn terminal_is_sticky(limiter in limiter(), steps in steps(), later in 0..9_000_000_000_u64) {
+        let Played { mut limiter, mut calls, now, .. } = drive(limiter, &steps);
+        let bare = ServerHints::NONE;
+        let events = [
+            Event::Submitted,
+            Event::Woken,
+            Event::responded(200, &bare, ErrorDetails::NONE),
+            Event::responded(429, &bare, ErrorDetails::NONE),
+            Event::progressed(Usage::new(7, 7), true),
+            Event::Finished(Some(Usage::new(9, 9))),
+            Event::Failed(Failure::Lost),
+            Event::Cancelled,
+        ];
+        let later = now.saturating_add(Duration::from_nanos(later));
+        for call in &mut calls {
+            let end = call.handle(&mut limiter, now, Event::Cancelled);
+            for event in events.iter().chain(&events) {
+                prop_assert_eq!(call.handle(&mut limiter, later, *event), end);
+            }
+        }
+        prop_assert_eq!(limiter.flying(later), 0);
+    }
+
+    /// And no call that could have started in time is given up early: if it is,
+    /// it could not even if all in flight were over now and took nothing.
+    #[test]
+    fn a_start_never_passes_its_deadline(
+        mut limiter in limiter(),
+        ops in ops(false),
+        patience in 0..20_000_000_000_u64,
+        pauses in prop::collection::vec(0..4_000_000_000_u64, 1..9),
+    ) {
+        let (_, permits, now) = play(&mut limiter, &ops, |_, _| ());
+        let latest = now.saturating_add(Duration::from_nanos(patience));
+        let mut call = limiter.call(Request::new().input_tokens(3).max_tokens(1).start_by(latest));
+        let mut then = now;
+        for pause in pauses {
+            then = then.saturating_add(Duration::from_nanos(pause));
+            match call.handle(&mut limiter, then, Event::Woken) {
+                Decision::Send(_) => {
+                    prop_assert!(then <= latest);
+                    break;
+                }
+                Decision::Wait(wait) => prop_assert!(then < wait.until && wait.until <= latest),
+                Decision::GiveUp(GiveUp::DeadlineTooClose { earliest, .. }) => {
+                    prop_assert!(earliest > latest || then >= latest);
+                    for permit in permits {
+                        limiter.settle(then, permit, Some(Cost::ZERO));
+                    }
+                    let cost = limiter.forecast(call.request());
+                    prop_assert!(then >= latest || limiter.peek(latest, &cost).is_err());
+                    break;
+                }
+                Decision::GiveUp(GiveUp::Never(_)) => break,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Looked at often or seldom, it is the same.
+    #[test]
+    fn many_small_ticks_equal_one_large_tick(limiter in limiter(), ops in ops(true)) {
+        let plain = play(&mut limiter.clone(), &ops, |_, _| ()).0;
+        let mut before = Instant::ZERO;
+        let often = play(&mut limiter.clone(), &ops, |limiter, now| {
+            let span = now.as_nanos() - before.as_nanos();
+            for tick in 1..5 {
+                let at = before.saturating_add(Duration::from_nanos(span / 5 * tick));
+                limiter.observe(at, None, &ServerHints::NONE);
+            }
+            before = now;
+        }).0;
+        prop_assert_eq!(plain, often);
+    }
+
     #[test]
     fn same_seed_same_decisions(limiter in limiter(), steps in steps()) {
         prop_assert_eq!(drive(limiter.clone(), &steps).log, drive(limiter, &steps).log);
