@@ -40,4 +40,5 @@ mod story;
 mod threads;
 mod transport;
 mod tree;
+mod unfit;
 mod worlds;
