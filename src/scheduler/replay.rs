@@ -4,6 +4,7 @@
 use core::{fmt, time::Duration};
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
 };
@@ -79,7 +80,7 @@ enum Said<S> {
 enum Heard {
     Submitted,
     Woken,
-    Responded(u16, ServerHints, Details),
+    Responded(u16, Box<ServerHints>, Details),
     Progressed(Usage, bool),
     Finished(Option<Usage>),
     NotSent,
@@ -272,7 +273,7 @@ impl Heard {
                 status,
                 hints,
                 error,
-            } => Self::Responded(*status, **hints, Details::of(error)),
+            } => Self::Responded(*status, Box::new(**hints), Details::of(error)),
             Event::Progressed { usage, handed_on } => Self::Progressed(*usage, *handed_on),
             Event::Finished(usage) => Self::Finished(*usage),
             Event::Failed(Failure::NotSent) => Self::NotSent,
