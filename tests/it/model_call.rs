@@ -40,6 +40,8 @@ struct Policy {
 #[derive(Clone, Debug)]
 struct Op {
     after: u64,
+    /// At the very instant that the call was told to wait for, if it was.
+    is_on_time: bool,
     call: usize,
     what: What,
 }
@@ -134,8 +136,14 @@ impl ReferenceStateMachine for Machine {
             1 => Just(What::Cancelled),
         ];
         let after = prop_oneof![2 => Just(0), 1 => Just(1), 4 => 0..4_000_000_000_u64];
-        (after, 0..CALLS, what)
-            .prop_map(|(after, call, what)| Op { after, call, what })
+        let is_on_time = prop::bool::weighted(0.2);
+        (after, is_on_time, 0..CALLS, what)
+            .prop_map(|(after, is_on_time, call, what)| Op {
+                after,
+                is_on_time,
+                call,
+                what,
+            })
             .boxed()
     }
 
@@ -155,6 +163,8 @@ struct Story {
     /// The last wait that it was told, for something that others share, and
     /// what `opened` was then.
     told: Option<(u64, u64)>,
+    /// When the last wait ends, if it was told to wait.
+    until: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -257,6 +267,7 @@ impl Pair {
                 attempts: 0,
                 stage: Stage::Queued(None),
                 told: None,
+                until: None,
             });
         }
         let cap = drawn.cap.map(|cap| cap as usize);
@@ -296,6 +307,10 @@ impl Pair {
             What::Cancelled => Event::Cancelled,
         };
         let decision = self.calls[which].handle(&mut self.limiter, now, event);
+        self.stories[which].until = match decision {
+            Decision::Wait(wait) => Some(wait.until.as_nanos()),
+            _ => None,
+        };
         let begun = self.stories[which].begun.get_or_insert(self.now);
         let begun = *begun;
         if let Some(end) = self.note(which, what) {
@@ -544,7 +559,10 @@ impl StateMachineTest for Machine {
     }
 
     fn apply(mut pair: Pair, _: &Drawn, op: Op) -> Pair {
-        pair.now += op.after;
+        match pair.stories[op.call].until {
+            Some(until) if op.is_on_time => pair.now = pair.now.max(until),
+            _ => pair.now += op.after,
+        }
         pair.tell(op.call, &op.what);
         pair
     }
