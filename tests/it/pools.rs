@@ -1,8 +1,8 @@
 //! A request that must pass two pools at once: workspace and organisation.
 
 use sendwhen::{
-    Cause, Cost, Decision, Denied, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Meter,
-    Rate, Request, ServerHints, Usage,
+    Cause, Cost, Decision, Denied, Dimension, ErrorDetails, Event, Family, GiveUp, Instant,
+    Limiter, Meter, Never, Rate, Request, ServerHints, Stance, Usage,
 };
 
 fn pool(per_minute: u64) -> Limiter {
@@ -119,4 +119,60 @@ fn each_pool_has_a_clock_of_its_own() {
         b.handle(&mut pools, wait.until, Event::Woken),
         Decision::Send(_)
     ));
+}
+
+#[test]
+fn what_is_explained_for_two_pools_is_of_the_one_that_binds() {
+    let (mut workspace, mut organisation) = (pool(60), pool(30));
+    let mut call = workspace.call(Request::new());
+    let now = Instant::ZERO;
+    let said = |call: &sendwhen::Call, pools: &[&mut Limiter; 2]| call.explain(pools, now).stance;
+    let mut pools = [&mut workspace, &mut organisation];
+    assert_eq!(said(&call, &pools), Stance::Send);
+    assert!(matches!(
+        call.handle(&mut pools, now, Event::Submitted),
+        Decision::Send(_)
+    ));
+    let waiting = pools[0].call(Request::new());
+    let Stance::Wait(wait) = said(&waiting, &pools) else {
+        panic!("both are empty");
+    };
+    assert_eq!(wait.until, Instant::from_secs(2), "the organisation's");
+    pools[0].close(now, None);
+    assert_eq!(said(&waiting, &pools), Stance::Never(Never::Spend));
+}
+
+#[test]
+fn what_one_of_two_pools_never_lets_pass_is_given_up() {
+    for closed in 0..2 {
+        let (mut workspace, mut organisation) = (pool(60), pool(30));
+        let now = Instant::ZERO;
+        let mut first = workspace.call(Request::new());
+        let mut second = workspace.call(Request::new());
+        let mut pools = [&mut workspace, &mut organisation];
+        let _sent = first.handle(&mut pools, now, Event::Submitted);
+        pools[closed].close(now, None);
+        assert_eq!(
+            second.handle(&mut pools, now, Event::Submitted),
+            Decision::GiveUp(GiveUp::Never(Never::Spend)),
+            "one is empty, and the other closed"
+        );
+    }
+}
+
+#[test]
+fn a_call_of_two_pools_is_given_up_when_its_deadline_is_past() {
+    let (mut workspace, mut organisation) = (pool(60), pool(30));
+    let latest = Instant::from_secs(1);
+    let mut call = workspace.call(Request::new().start_by(latest));
+    let mut first = workspace.call(Request::new());
+    let mut pools = [&mut workspace, &mut organisation];
+    let now = Instant::from_millis(500);
+    let _sent = first.handle(&mut pools, now, Event::Submitted);
+    let Decision::GiveUp(GiveUp::DeadlineTooClose { earliest, .. }) =
+        call.handle(&mut pools, Instant::from_secs(2), Event::Submitted)
+    else {
+        panic!("it is too late");
+    };
+    assert!(earliest > latest);
 }
