@@ -867,14 +867,14 @@ impl Limiter {
     fn judge_server(&mut self, now: Instant, permit: &Permit, class: Class) {
         let number = permit.number;
         match class {
-            Class::Overloaded => {
+            Class::Overloaded if self.sending.control.outages => {
                 let took = now.saturating_duration_since(permit.sent);
                 let fates = self.slow_start.fates(now);
                 if self.outage.failed(now, number, took, fates) {
                     self.slow_start.restart();
                 }
             }
-            Class::Transient => self.outage.undecided(now, number),
+            Class::Overloaded | Class::Transient => self.outage.undecided(now, number),
             _ => {
                 if self.outage.survived(number) {
                     self.open_up(Binding::of(Cause::Outage));
@@ -1010,11 +1010,12 @@ impl Limiter {
     /// that its head shows to be short of what was asked; where there is none
     /// the pool stops.
     fn throttled(&mut self, now: Instant, permit: &Permit, class: Class, told: Told<'_>) {
-        if class == Class::Concurrency {
+        if class == Class::Concurrency && self.sending.control.refusals {
             self.too_many(now, permit);
             return;
         }
-        if matches!(class, Class::Throttled(_)) && self.learns && !self.is_shown() {
+        let teaches = self.sending.control.refusals;
+        if teaches && matches!(class, Class::Throttled(_)) && self.learns && !self.is_shown() {
             let took = now.saturating_duration_since(permit.sent);
             if self.pace.refused(now, took) {
                 // The bucket is empty: what it bore at first it will not now.
@@ -1070,7 +1071,8 @@ impl Limiter {
         }
         // The one itself is among those in flight.
         let is_alone = self.flights.count(now) <= 1;
-        if plenty == Some(true)
+        if teaches
+            && plenty == Some(true)
             && class == Class::Throttled(None)
             && Concurrency::is_likely(wait)
             && !is_alone

@@ -11,7 +11,7 @@ use plotters::{
     },
     style::{Color, ShapeStyle},
 };
-use sendwhen_sim::Outcome;
+use sendwhen_sim::{Outcome, Time};
 
 use crate::figures::Compared;
 
@@ -58,11 +58,10 @@ fn draw(world: &Compared, svg: &mut String) -> Result<(), Box<dyn std::error::Er
     let (panels, legend) = root.split_horizontally(LEFT);
     let (upper, lower) = panels.split_vertically(UPPER);
     explain(&legend, world)?;
-    let span = world.outcomes.first().map_or(0, |bound| bound.makespan);
-    let span = (span as f64 / 1e9 * SPAN).max(1.0);
+    let span = span(world.drawn.first().map_or(0.0, |bound| bound.makespan));
     let jobs = world.world.work.jobs as f64;
     panel(&upper, world, ("completed", true), (span, 0.0..jobs * 1.02))?;
-    let refused = world.outcomes.iter().map(|outcome| outcome.refused);
+    let refused = world.drawn.iter().map(|outcome| outcome.refused);
     let refused = refused.max().unwrap_or_default().max(10) as f64;
     panel(
         &lower,
@@ -111,9 +110,14 @@ where
         .x_desc(if completed { "" } else { "seconds" })
         .y_desc(name)
         .draw()?;
-    for (outcome, colour) in world.outcomes.iter().zip(COLOURS) {
+    for (outcome, colour) in world.drawn.iter().zip(COLOURS) {
+        let points = if completed {
+            &outcome.completed
+        } else {
+            &outcome.refusals
+        };
         chart.draw_series(LineSeries::new(
-            line(outcome, completed, span),
+            points.iter().copied(),
             style(outcome, colour),
         ))?;
     }
@@ -121,7 +125,7 @@ where
 }
 
 /// The bound and this crate stand out.
-fn style(outcome: &Outcome, colour: RGBColor) -> ShapeStyle {
+fn style(outcome: &Drawn, colour: RGBColor) -> ShapeStyle {
     let broad = outcome.client == "sendwhen" || outcome.client == "bound";
     colour.stroke_width(if broad { 3 } else { 1 })
 }
@@ -129,7 +133,7 @@ fn style(outcome: &Outcome, colour: RGBColor) -> ShapeStyle {
 /// Which line is whose.
 fn explain(area: &Area<'_>, world: &Compared) -> Result<(), Box<dyn std::error::Error>> {
     let places = (24..).step_by(20);
-    for ((outcome, colour), y) in world.outcomes.iter().zip(COLOURS).zip(places) {
+    for ((outcome, colour), y) in world.drawn.iter().zip(COLOURS).zip(places) {
         let dash = vec![(0, y), (16, y)];
         area.draw(&PathElement::new(dash, style(outcome, colour)))?;
         let font = ("sans-serif", 13);
@@ -138,12 +142,44 @@ fn explain(area: &Area<'_>, world: &Compared) -> Result<(), Box<dyn std::error::
     Ok(())
 }
 
-fn label(outcome: &Outcome) -> String {
+fn label(outcome: &Drawn) -> String {
     if outcome.given_up > 0 {
         format!("{}, gave up {}", outcome.client, outcome.given_up)
     } else {
         outcome.client.clone()
     }
+}
+
+/// What is drawn of a client. An outcome itself may hold every refusal of a
+/// storm.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    client: String,
+    given_up: usize,
+    makespan: f64,
+    refused: usize,
+    completed: Vec<(f64, f64)>,
+    refusals: Vec<(f64, f64)>,
+}
+
+impl Drawn {
+    /// Beside a bound that takes so many nanoseconds.
+    pub(crate) fn new(outcome: &Outcome, bound: Time) -> Self {
+        let span = span(bound as f64 / 1e9);
+        Self {
+            client: outcome.client.clone(),
+            given_up: outcome.given_up,
+            makespan: outcome.makespan as f64 / 1e9,
+            refused: outcome.refused,
+            completed: line(outcome, true, span),
+            refusals: line(outcome, false, span),
+        }
+    }
+}
+
+/// How many seconds are shown.
+fn span(bound: f64) -> f64 {
+    (bound * SPAN).max(1.0)
 }
 
 /// How many there were up to a time, at no more than [`POINTS`] times.

@@ -10,6 +10,8 @@ use std::{
 use sendwhen_sim::{Ours, Outcome, World, bound, bound_without_debt, peers, run_team, worlds};
 use serde::Serialize;
 
+use crate::chart::Drawn;
+
 /// What came of one world, over all seeds.
 #[derive(Debug)]
 pub(crate) struct Compared {
@@ -17,7 +19,7 @@ pub(crate) struct Compared {
     /// The world of the first seed, and what each client did in it, the bound
     /// first.
     pub(crate) world: World,
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) drawn: Vec<Drawn>,
     /// All clients of the first seed, of the next, ..
     pub(crate) runs: Vec<Run>,
 }
@@ -198,7 +200,6 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Only the outcomes that are drawn are kept: they are large.
 fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
     let world = worlds(seed).into_iter().find(|world| world.name == name)?;
     let bound = bound(&world, seed);
@@ -208,20 +209,19 @@ fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
         everyone.extend(peers::teams(&world, seed));
     }
     let mut runs = Vec::new();
-    let mut outcomes = Vec::new();
+    let mut drawn = vec![Drawn::new(&bound, bound.makespan)];
     for team in &mut everyone {
         let outcome = run_team(&world, seed, team);
         runs.push(Run::new(&world, seed, [&bound, &frugal], &outcome));
         if keep {
-            outcomes.push(outcome);
+            drawn.push(Drawn::new(&outcome, bound.makespan));
         }
     }
     runs.insert(0, Run::new(&world, seed, [&bound, &frugal], &bound));
-    outcomes.insert(0, bound);
     Some(Compared {
         name: String::from(name),
         world,
-        outcomes,
+        drawn,
         runs,
     })
 }

@@ -99,6 +99,8 @@ struct Run<'a> {
     events: BinaryHeap<Reverse<(Time, u64, usize, What)>>,
     count: u64,
     answers: Vec<Answer>,
+    /// Places of answers that were heard: a storm has millions.
+    heard: Vec<usize>,
     seats: Vec<Seat>,
     /// When a job of which seat was admitted.
     admissions: Vec<(Time, usize)>,
@@ -117,6 +119,7 @@ impl<'a> Run<'a> {
             events: BinaryHeap::new(),
             count: 0,
             answers: Vec::new(),
+            heard: Vec::new(),
             seats: (0..seats).map(|_| Seat::default()).collect(),
             admissions: Vec::new(),
             out: Outcome::default(),
@@ -197,6 +200,7 @@ impl<'a> Run<'a> {
             What::Asks => self.returns(id),
             What::Heard(place) => {
                 let answer = self.answers[place];
+                self.heard.push(place);
                 self.heard(id, &answer);
                 self.mark(now, answer.status);
                 let verdict = client.head(now, id, &answer);
@@ -329,6 +333,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Where it is kept until it was heard.
+    fn keep(&mut self, answer: Answer) -> usize {
+        match self.heard.pop() {
+            Some(place) => {
+                self.answers[place] = answer;
+                place
+            }
+            None => {
+                self.answers.push(answer);
+                self.answers.len() - 1
+            }
+        }
+    }
+
     fn arrives(&mut self, now: Time, id: usize) {
         let job = self.jobs[id];
         let reception = self
@@ -356,8 +374,8 @@ impl<'a> Run<'a> {
             Reception::Overloaded => answer.status = 529,
         }
         let back = self.one_way();
-        self.answers.push(answer);
-        self.at(now + back, id, What::Heard(self.answers.len() - 1));
+        let place = self.keep(answer);
+        self.at(now + back, id, What::Heard(place));
     }
 
     fn admitted(&mut self, now: Time, id: usize, answer: Answer) {
@@ -376,8 +394,8 @@ impl<'a> Run<'a> {
         } else {
             trace.whole
         };
-        self.answers.push(answer);
-        self.at(written, id, What::Writes(self.answers.len() - 1));
+        let place = self.keep(answer);
+        self.at(written, id, What::Writes(place));
     }
 
     fn writes(&mut self, now: Time, id: usize, place: usize) {

@@ -15,6 +15,8 @@ use core::time::Duration;
 ///     .unheard(16)
 ///     .patience(Duration::from_millis(100))
 ///     .hold_back_surprises(false)
+///     .detect_outages(false)
+///     .learn_from_refusals(false)
 ///     .output_rule(OutputRule::AsProduced);
 /// let limiter = Limiter::new(42).control(control);
 /// # let _ = limiter;
@@ -26,6 +28,8 @@ pub struct Control {
     pub(crate) unheard: u64,
     pub(crate) patience: Duration,
     pub(crate) surprises: bool,
+    pub(crate) outages: bool,
+    pub(crate) refusals: bool,
     pub(crate) output: Option<OutputRule>,
 }
 
@@ -50,6 +54,8 @@ impl Control {
             unheard: 4,
             patience: Duration::from_millis(500),
             surprises: true,
+            outages: true,
+            refusals: true,
             output: None,
         }
     }
@@ -84,6 +90,23 @@ impl Control {
     #[must_use]
     pub const fn hold_back_surprises(mut self, holds: bool) -> Self {
         self.surprises = holds;
+        self
+    }
+
+    /// Sets whether a run of overload failures that is no chance counts as an
+    /// outage, in which one probe at a time asks: it does unless this says not
+    /// to.
+    #[must_use]
+    pub const fn detect_outages(mut self, detects: bool) -> Self {
+        self.outages = detects;
+        self
+    }
+
+    /// Sets whether refusals that no head explains teach how many may be under
+    /// way, or how fast it may be sent: they do unless this says not to.
+    #[must_use]
+    pub const fn learn_from_refusals(mut self, learns: bool) -> Self {
+        self.refusals = learns;
         self
     }
 

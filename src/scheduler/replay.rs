@@ -62,7 +62,6 @@ pub struct Record<S = Snapshot>(Said<S>);
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(clippy::large_enum_variant, reason = "one at a time is in memory")]
 enum Said<S> {
     Start(Instant, S),
     Submit(Instant, Job, Result<CallId, Rejected>),
@@ -76,7 +75,6 @@ enum Said<S> {
 /// An event with what it borrows.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(clippy::large_enum_variant, reason = "one at a time is in memory")]
 enum Heard {
     Submitted,
     Woken,

@@ -238,7 +238,13 @@ impl Pair {
         // Nobody waits for a first answer.
         let mut limiter = Limiter::new(5)
             .learn_limits(false)
-            .control(Control::new().tenths_of_deviations(0).unheard(u32::MAX))
+            .control(
+                Control::new()
+                    .tenths_of_deviations(0)
+                    .unheard(u32::MAX)
+                    .detect_outages(false)
+                    .learn_from_refusals(false),
+            )
             .retry(retry)
             .initial_window(1_000)
             .and_then(|limiter| limiter.permit_lifetime(nanos(drawn.lifetime)))
