@@ -163,6 +163,9 @@ impl<'a> Run<'a> {
             seat.opened = client.opened();
         }
         while let Some(Reverse((now, _, id, what))) = self.events.pop() {
+            if self.is_hopeless() {
+                break;
+            }
             match what {
                 What::Arrives => self.arrives(now, id),
                 What::Writes(place) => self.writes(now, id, place),
@@ -331,6 +334,13 @@ impl<'a> Run<'a> {
         if seat.knows_spent {
             self.out.sent_in_vain = self.out.sent_in_vain.map(|count| count + 1);
         }
+    }
+
+    /// Whether all is spent, and that was told twenty times for each job to one
+    /// that does not listen: it would go on for ever.
+    fn is_hopeless(&self) -> bool {
+        let in_vain = self.out.sent_in_vain.unwrap_or(0);
+        in_vain > self.jobs.len().saturating_mul(20)
     }
 
     /// Where it is kept until it was heard.
