@@ -176,7 +176,7 @@ async fn what_would_wait_goes_to_the_other_model_unless_patience_says_otherwise(
     let mut spans = vec![];
     for (options, least, most) in [
         (&[][..], 0, 0),
-        (&["--fallback-model", "b"], 900, 1_000),
+        (&["--fallback-model", "b"], 900, 1_100),
         (&["--fallback-model", "b", "--patience", "10000"], 0, 0),
     ] {
         let (driver, route, args) = driver(options, &[1]);
