@@ -690,16 +690,7 @@ impl Ledger {
     /// a head tells.
     pub(crate) fn refund(&mut self, number: u64, entry: &mut Entry, counts: bool) -> bool {
         let amount = entry.amount;
-        let lifted = if self.is_window {
-            if !(counts && self.window.keeps_refused(amount)) {
-                self.correct(entry, 0, Counted::No);
-            }
-            self.close(entry);
-            entry.amount = 0;
-            amount > 0
-        } else {
-            self.give_back(entry, amount)
-        };
+        let lifted = self.release(entry, counts);
         self.returned = self.returned.wrapping_add(amount);
         entry.returned = entry.returned.wrapping_add(amount);
         if number >= self.unseen {
@@ -712,15 +703,23 @@ impl Ledger {
     /// As if the newest request had never been charged, of which nothing was
     /// heard. True where the level rose.
     pub(crate) fn undo(&mut self, entry: &mut Entry) -> bool {
+        self.charged = self.charged.wrapping_sub(entry.amount);
+        self.release(entry, false)
+    }
+
+    /// Takes all of it out of the level, unless it may `count` and is kept. True
+    /// where the level rose.
+    fn release(&mut self, entry: &mut Entry, counts: bool) -> bool {
         let amount = entry.amount;
-        self.charged = self.charged.wrapping_sub(amount);
-        if self.is_window {
-            self.correct(entry, 0, Counted::No);
-            self.close(entry);
-            entry.amount = 0;
-            return amount > 0;
+        if !self.is_window {
+            return self.give_back(entry, amount);
         }
-        self.give_back(entry, amount)
+        if !(counts && self.window.keeps_refused(amount)) {
+            self.correct(entry, 0, Counted::No);
+        }
+        self.close(entry);
+        entry.amount = 0;
+        amount > 0
     }
 
     /// It took `actual`. True where the level rose.

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::concurrency::volley;
 use crate::{
     time::{Instant, nanos},
     units::{Cost, Dimension},
@@ -66,9 +67,6 @@ struct Point {
 
 const WHOLE: u32 = 1 << 16;
 
-/// Nothing is sent for at most so long while refusals come in.
-const LONGEST: Duration = Duration::from_secs(2);
-
 /// Beyond so many times the span over which it was measured a rate is tripled:
 /// whoever is not refused for so long is too slow.
 const STALE: u64 = 2;
@@ -90,9 +88,6 @@ impl Pace {
 
     /// `None` where `cost` may be sent, else from when on.
     pub(crate) fn bound(&self, now: Instant, cost: &Cost) -> Option<Instant> {
-        if self.lines.iter().all(|line| line.latest.is_none()) && self.refusal.is_none() {
-            return None;
-        }
         let mut until = self.settles;
         for ((dimension, amount), line) in each(cost).zip(&self.lines) {
             if amount > 0 && line.binds {
@@ -105,7 +100,8 @@ impl Pace {
                     },
                     None => line.base,
                 };
-                until = until.max(line.reaches(base, wanted, self.mean(dimension)));
+                let mean = mean(self.counts.get(dimension), self.sent);
+                until = until.max(line.reaches(base, wanted, mean));
             }
         }
         Some(until).filter(|&until| now < until)
@@ -118,10 +114,9 @@ impl Pace {
             self.learn(at);
             true
         });
-        for ((_, amount), line) in each(&self.counts).zip(&mut self.lines) {
-            let mean = amount.checked_div(self.sent).unwrap_or_default().max(1);
-            if amount > 0 {
-                line.spill(now, amount, mean);
+        for ((_, count), line) in each(&self.counts).zip(&mut self.lines) {
+            if line.span > 0 && count > 0 {
+                line.spill(now, count, mean(count, self.sent));
             }
         }
         self.counts = self.counts.saturating_add(cost);
@@ -150,9 +145,7 @@ impl Pace {
     /// ago. True where nothing is known of any rate yet.
     pub(crate) fn refused(&mut self, now: Instant, took: Duration) -> bool {
         if now >= self.settles {
-            let half_more = took.saturating_mul(3).checked_div(2).unwrap_or(LONGEST);
-            let longer = half_more.saturating_mul(1 << self.barren.min(16));
-            self.settles = now.saturating_add(longer.min(LONGEST));
+            self.settles = now.saturating_add(volley(took, self.barren));
         }
         self.refusal = Some(now);
         self.lines.iter().all(|line| line.span == 0)
@@ -162,9 +155,8 @@ impl Pace {
     fn learn(&mut self, at: Instant) {
         let mut fruitful = false;
         for ((_, count), line) in each(&self.counts).zip(&mut self.lines) {
-            let mean = count.checked_div(self.sent).unwrap_or_default().max(1);
             if count > 0 {
-                fruitful |= line.learn(Point { at, count }, mean);
+                fruitful |= line.learn(Point { at, count }, mean(count, self.sent));
             }
         }
         self.barren = if fruitful {
@@ -178,12 +170,6 @@ impl Pace {
         for line in &mut self.lines {
             line.binds = line.span > 0 && (line.seen < 2 || line.off <= most);
         }
-    }
-
-    /// What one request takes.
-    fn mean(&self, dimension: Dimension) -> u64 {
-        let mean = self.counts.get(dimension).checked_div(self.sent);
-        mean.unwrap_or_default().max(1)
     }
 }
 
@@ -208,34 +194,35 @@ impl Line {
             self.burst = point.count;
             return false;
         };
-        let lately = point.since(before);
-        let barren = lately.count < mean;
+        let count = point.count.saturating_sub(before.count);
+        let span = nanos(point.at.saturating_duration_since(before.at));
+        let barren = count < mean;
         if barren || core::mem::take(&mut self.was_full) {
             // What flowed in paid what was spent before, or was lost in part.
             self.latest = Some(point);
             return !barren;
         }
-        if lately.count < mean.saturating_mul(FEW) {
+        if count < mean.saturating_mul(FEW) {
             return true;
         }
         self.latest = Some(point);
         if self.span > 0 {
-            self.compare(lately, mean);
-            if self.is_off(lately, mean) {
+            self.compare(count, span, mean);
+            if self.is_off(count, span, mean) {
                 // It changed: what was before says nothing.
                 (self.amount, self.span) = (0, 0);
             }
         }
-        self.amount = self.amount.saturating_add(lately.count);
-        self.span = self.span.saturating_add(nanos_of(lately.at)).max(1);
+        self.amount = self.amount.saturating_add(count);
+        self.span = self.span.saturating_add(span).max(1);
         self.seen = self.seen.saturating_add(1);
         true
     }
 
     /// How far off the latest rate is from what was believed.
-    fn compare(&mut self, lately: Point, mean: u64) {
-        let expected = part(self.amount, nanos_of(lately.at), self.span).max(1);
-        let by = lately.count.abs_diff(expected).saturating_sub(mean);
+    fn compare(&mut self, count: u64, span: u64, mean: u64) {
+        let expected = part(self.amount, span, self.span).max(1);
+        let by = count.abs_diff(expected).saturating_sub(mean);
         let off = u32::try_from(part(by, WHOLE.into(), expected)).unwrap_or(WHOLE);
         let off = off.min(WHOLE);
         let step = self.off.abs_diff(off).div_ceil(4);
@@ -249,9 +236,9 @@ impl Line {
     }
 
     /// Whether it is so far off that the rate must have changed.
-    fn is_off(&self, lately: Point, mean: u64) -> bool {
-        let expected = part(self.amount, nanos_of(lately.at), self.span);
-        let by = lately.count.abs_diff(expected);
+    fn is_off(&self, count: u64, span: u64, mean: u64) -> bool {
+        let expected = part(self.amount, span, self.span);
+        let by = count.abs_diff(expected);
         by.saturating_sub(mean.saturating_mul(2)) > expected >> 2
     }
 
@@ -279,9 +266,6 @@ impl Line {
 
     /// Before one is sent: what is beyond what the bucket can hold is lost.
     fn spill(&mut self, now: Instant, count: u64, mean: u64) {
-        if self.span == 0 {
-            return;
-        }
         let full = count.saturating_add(self.burst);
         if self.reaches(self.base, full, mean) < now {
             self.base = Point {
@@ -298,19 +282,11 @@ impl Point {
         at: Instant::ZERO,
         count: 0,
     };
-
-    /// How much later, and how much more.
-    fn since(self, earlier: Self) -> Self {
-        let span = self.at.saturating_duration_since(earlier.at);
-        Self {
-            at: Instant::from_nanos(nanos(span)),
-            count: self.count.saturating_sub(earlier.count),
-        }
-    }
 }
 
-const fn nanos_of(span: Instant) -> u64 {
-    span.as_nanos()
+/// What one of `sent` requests takes that took `count` together.
+fn mean(count: u64, sent: u64) -> u64 {
+    count.checked_div(sent).unwrap_or_default().max(1)
 }
 
 fn each(cost: &Cost) -> impl Iterator<Item = (Dimension, u64)> {

@@ -10,7 +10,7 @@ use sendwhen::{
     GiveUp, Instant, Limiter, Never, Request, RetryPolicy, ServerHints, Usage,
 };
 
-use super::model_pool::{Answer, Bucket, Pool, Setting, Ticket};
+use super::model_pool::{self, Answer, Bucket, Pool, Setting, Ticket};
 
 /// What is not forecast, but known of each request.
 const LIMITED: [Dimension; 2] = [Dimension::Requests, Dimension::Own1];
@@ -68,11 +68,7 @@ enum Fault {
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
-    (1..50_u64, 1..9_000_000_000_u64, 1..8_u64).prop_map(|(count, period, burst)| Setting {
-        count,
-        period,
-        burst,
-    })
+    model_pool::setting(9_000_000_000, 8)
 }
 
 struct Machine;

@@ -12,7 +12,7 @@ use sendwhen::{
     Meter, Never, OutputRule, Permit, Request, ServerHints, Wait,
 };
 
-use super::model_pool::{Answer, Bucket, Pool, Setting, Ticket};
+use super::model_pool::{self, Answer, Bucket, Pool, Setting, Ticket};
 
 const LIMITED: [Dimension; 3] = [
     Dimension::Requests,
@@ -58,11 +58,7 @@ fn cost() -> impl Strategy<Value = Cost> {
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
-    (1..50_u64, 1..5_000_000_000_u64, 1..40_u64).prop_map(|(count, period, burst)| Setting {
-        count,
-        period,
-        burst,
-    })
+    model_pool::setting(5_000_000_000, 40)
 }
 
 struct Machine;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
+use proptest::prelude::*;
 use sendwhen::{Dimension, Rate};
 
 /// A rate, as so many in so many nanoseconds.
@@ -29,6 +30,15 @@ impl Setting {
     fn flow(self) -> BigRational {
         BigRational::new(self.count.into(), self.period.into())
     }
+}
+
+/// Any, with a period and a burst below these.
+pub(crate) fn setting(period: u64, burst: u64) -> impl Strategy<Value = Setting> {
+    (1..50_u64, 1..period, 1..burst).prop_map(|(count, period, burst)| Setting {
+        count,
+        period,
+        burst,
+    })
 }
 
 /// One limit: what was charged, and what of it is not given back.
