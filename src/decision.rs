@@ -203,6 +203,8 @@ pub enum Cause {
     Outage,
     /// The rate that refusals taught.
     SendRate,
+    /// Others take from the same limit, and are left their share.
+    Others(Dimension),
     /// It was sent; the answer is not there yet.
     Response,
 }
@@ -221,6 +223,7 @@ impl Cause {
                 | Self::Breaker
                 | Self::Outage
                 | Self::SendRate
+                | Self::Others(_)
         )
     }
 }
@@ -229,6 +232,9 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Limit(dimension) => return write!(f, "the limit of {dimension}"),
+            Self::Others(dimension) => {
+                return write!(f, "others who share the limit of {dimension}");
+            }
             Self::InFlight => "the in-flight cap",
             Self::Confirmation => "the server's first answers",
             Self::Pause => "a pause that the server asked for",

@@ -85,6 +85,9 @@ pub struct Level {
     /// What is held back because heads showed less than was believed. The
     /// larger of this and `unconfirmed` counts.
     pub surprise: u64,
+    /// What others take of all that comes in, in thousandths; 0 where nothing
+    /// shows that there are any.
+    pub others: u16,
 }
 
 impl Explanation {
@@ -148,7 +151,7 @@ impl fmt::Display for Explanation {
                 let span = Seconds(wait.until.saturating_duration_since(self.now));
                 write!(f, "wait {span} for {}", wait.cause)?;
                 match (wait.cause, &self.level) {
-                    (Cause::Limit(_), Some(level)) => write!(f, ": {level}"),
+                    (Cause::Limit(_) | Cause::Others(_), Some(level)) => write!(f, ": {level}"),
                     (cause, _) if cause.is_shared() => write!(
                         f,
                         ": {} in flight, the newest {} unheard",
@@ -182,7 +185,12 @@ impl fmt::Display for Level {
             }
         }
         let minute = self.rate.in_span(Duration::from_secs(60));
-        write!(f, "{minute} a minute")
+        write!(f, "{minute} a minute")?;
+        if self.others > 0 {
+            let (whole, tenths) = (self.others.div_euclid(10), self.others.rem_euclid(10));
+            write!(f, ", others take {whole}.{tenths} %")?;
+        }
+        Ok(())
     }
 }
 

@@ -570,7 +570,7 @@ impl Limiter {
         };
         let bound = match stance {
             Stance::Wait(Wait {
-                cause: Cause::Limit(dimension),
+                cause: Cause::Limit(dimension) | Cause::Others(dimension),
                 ..
             }) => Some(dimension),
             _ => None,
@@ -613,11 +613,12 @@ impl Limiter {
         }
         let is_output = dimension == Dimension::OutputTokens;
         let spread = wanted.spread(&self.forecast, dimension);
-        let (refusal, unheard) = if is_output {
+        let (refusal, unheard, paced) = if is_output {
             let amounts = wanted.output();
             (
                 self.output.peek(now, amounts, spread, &self.sending),
                 self.output.unheard(now, amounts, &self.sending),
+                self.output.paced(now, amounts),
             )
         } else {
             (
@@ -629,10 +630,14 @@ impl Limiter {
                     &self.sending,
                 ),
                 ledger.unheard(now, amount, &self.sending),
+                ledger.paced(now),
             )
         };
         if let Some(until) = unheard {
             verdict.wait(until, Cause::Confirmation, now);
+        }
+        if let Some(until) = paced {
+            verdict.wait(until, Cause::Others(dimension), now);
         }
         match refusal {
             Ok(()) => Ok(()),
@@ -666,6 +671,7 @@ impl Limiter {
     /// Charges for what [`check`](Self::check) let pass.
     pub(crate) fn admit(&mut self, now: Instant, wanted: &Wanted) -> Permit {
         let cost = &wanted.cost;
+        self.sending.chance = self.rng.next();
         let mut entries = [Entry::default(); Dimension::COUNT];
         let places = entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
@@ -679,11 +685,13 @@ impl Limiter {
                 0
             };
             let spread = wanted.spread(&self.forecast, dimension);
-            *entry = ledger.charge(now, amount, spread, open);
+            *entry = ledger.charge(now, amount, spread, open, &self.sending);
         }
         let open = self.flights.sum(now, Dimension::OutputTokens);
         let spread = wanted.spread(&self.forecast, Dimension::OutputTokens);
-        let output = self.output.charge(now, wanted.output(), spread, open);
+        let output = self
+            .output
+            .charge(now, wanted.output(), spread, open, &self.sending);
         let number = self.sending.admitted;
         self.sending.admitted = number.wrapping_add(1);
         let before = core::mem::replace(&mut self.sending.last, now);
@@ -775,11 +783,11 @@ impl Limiter {
             let opened = if dimension == Dimension::OutputTokens {
                 let seen = permit.map(|permit| (permit.number, permit.sent, &permit.output));
                 self.output
-                    .observe(now, seen, &meter, whole, open, self.learns)
+                    .observe(now, seen, &meter, whole, open, self.learns, &self.sending)
             } else if let Some(ledger) = self.ledgers.get_mut(place) {
                 let seen = permit.and_then(|permit| permit.seen(place));
                 ledger
-                    .observe(now, seen, &meter, whole, open, self.learns)
+                    .observe(now, seen, &meter, whole, open, self.learns, &self.sending)
                     .loosened
             } else {
                 false
@@ -798,6 +806,8 @@ impl Limiter {
         if shows {
             self.kind = kind;
         }
+        let requests = self.ledger(Dimension::Requests);
+        self.sending.others = requests.map_or(0, Ledger::others);
         self.open_up(loosened);
     }
 
@@ -1000,9 +1010,9 @@ impl Limiter {
                 forecast: amount,
                 most: permit.most.max(amount),
             };
-            self.output.refused(now, amounts, wait);
+            self.output.refused(now, amounts, wait, &self.sending);
         } else if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
-            ledger.refused(now, amount, wait);
+            ledger.refused(now, amount, wait, &self.sending);
         }
     }
 
@@ -1182,7 +1192,7 @@ impl Binding {
 
     const fn of(cause: Cause) -> Self {
         Self(match cause {
-            Cause::Limit(dimension) => 1 << dimension.index(),
+            Cause::Limit(dimension) | Cause::Others(dimension) => 1 << dimension.index(),
             Cause::InFlight => 1 << Dimension::COUNT,
             Cause::Confirmation => 2 << Dimension::COUNT,
             Cause::Pause => 4 << Dimension::COUNT,

@@ -160,6 +160,12 @@ impl Kinds {
         }
     }
 
+    /// What a bucket would hold at least, in tokens.
+    pub(crate) const fn least_held(&self) -> u64 {
+        let (least, _) = self.holds;
+        least
+    }
+
     /// The limit is so many times what it was.
     pub(crate) fn scale(&mut self, to: u64, from: u64) {
         let wide = u128::from(self.most).saturating_mul(u128::from(to));

@@ -6,6 +6,7 @@ use super::{
     forecast::Spread,
     kind::{Kind, Kinds, Sight, Whole},
     settings::Control,
+    sharing::{Look, Scene, Sharing, Totals},
     window::{Counted, Place, Showing, Window},
 };
 use crate::{
@@ -98,6 +99,8 @@ pub(crate) struct Ledger {
     open: u64,
     counting: Counting,
     stamped: Stamped,
+    /// Others who take from it, as long as it is a bucket.
+    sharing: Sharing,
 }
 
 /// When a server takes down what a head shows.
@@ -241,6 +244,11 @@ pub(crate) struct Sending {
     /// Mean time from there to the head, and to the end, in nanoseconds.
     pub(crate) first_token: u64,
     pub(crate) latency: u64,
+    /// What others take for each that is taken here, as the newest head's limit
+    /// of requests shows it; 0 where there are none.
+    pub(crate) others: u64,
+    /// Drawn for the last one.
+    pub(crate) chance: u64,
     /// How careful to be.
     pub(crate) control: Control,
 }
@@ -254,6 +262,8 @@ impl Sending {
         last: Instant::ZERO,
         first_token: 0,
         latency: 0,
+        others: 0,
+        chance: 0,
         control: Control::new(),
     };
 
@@ -330,6 +340,7 @@ impl Ledger {
             open: 0,
             counting,
             stamped,
+            sharing: Sharing::new(),
         }
     }
 
@@ -427,11 +438,21 @@ impl Ledger {
         surprise: u64,
         sending: &Sending,
     ) -> u64 {
-        let unconfirmed = self.unconfirmed(bucket.burst(), spread, sending.control.tenths, sending);
+        let unconfirmed = self.unconfirmed_of(bucket, spread, sending);
         let held = amount
             .saturating_add(u64::from(self.rounding))
             .saturating_add(unconfirmed.max(surprise));
         held.min(bucket.burst())
+    }
+
+    /// What is held back of a bucket for what is unconfirmed; nothing beside
+    /// others, for whom more is left than that.
+    fn unconfirmed_of(&self, bucket: &TokenBucket, spread: Spread, sending: &Sending) -> u64 {
+        if self.is_among(sending) {
+            0
+        } else {
+            self.unconfirmed(bucket.burst(), spread, sending.control.tenths, sending)
+        }
     }
 
     /// The same of a window, at half the deviations: what is held back of a
@@ -507,6 +528,7 @@ impl Ledger {
                 rounding: self.rounding_in(window, spread, sending),
                 unconfirmed: self.unconfirmed_in(window, spread, sending),
                 surprise: 0,
+                others: 0,
             });
         }
         let mut there = bucket.level_at(bucket.tat(), now);
@@ -523,8 +545,9 @@ impl Ledger {
             rate: bucket.rate(),
             wanted: amount,
             rounding: self.rounding.into(),
-            unconfirmed: self.unconfirmed(bucket.burst(), spread, sending.control.tenths, sending),
+            unconfirmed: self.unconfirmed_of(bucket, spread, sending),
             surprise,
+            others: self.sharing.part(),
         })
     }
 
@@ -535,11 +558,72 @@ impl Ledger {
 
     /// What is held back because heads showed less than was believed.
     pub(crate) const fn surprise(&self, sending: &Sending) -> u64 {
-        if sending.control.surprises {
+        if sending.control.surprises && !self.is_among(sending) {
             self.surprise
         } else {
             0
         }
+    }
+
+    /// Whether others take from it too.
+    const fn is_among(&self, sending: &Sending) -> bool {
+        !self.is_window && self.sharing.is_among(self.others_elsewhere(sending))
+    }
+
+    /// What others take for each that is taken here, as another limit shows it.
+    /// When output is counted differs, so others are seen sooner where requests
+    /// are.
+    const fn others_elsewhere(&self, sending: &Sending) -> u64 {
+        match self.stamped {
+            Stamped::AtEither => sending.others,
+            Stamped::AtAdmission => 0,
+        }
+    }
+
+    /// What others take for each that is taken here; 0 where there are none.
+    pub(crate) fn others(&self) -> u64 {
+        if self.is_window {
+            0
+        } else {
+            self.sharing.ratio()
+        }
+    }
+
+    /// From when on one more may go beside others.
+    pub(crate) fn paced(&self, now: Instant) -> Option<Instant> {
+        if self.is_window {
+            return None;
+        }
+        self.sharing.bound(now)
+    }
+
+    /// Something changed that others may see.
+    fn pace(&mut self, now: Instant, sending: &Sending) {
+        let Some(bucket) = self.bucket.filter(|_| !self.is_window) else {
+            return;
+        };
+        let ratio = self.others_elsewhere(sending);
+        if !self.sharing.is_among(ratio) {
+            self.sharing.leave();
+            return;
+        }
+        let delay = match self.counting {
+            Counting::AtAdmission | Counting::Reserved => sending.first_token,
+            // What is produced is seen later, as far as heads show that.
+            Counting::AsProduced => {
+                let more = sending.latency.saturating_sub(sending.first_token);
+                sending.first_token.saturating_add(self.part_unmade(more))
+            }
+        };
+        let scene = Scene {
+            rate: bucket.rate(),
+            capacity: bucket.burst(),
+            level: bucket.level_at(bucket.tat(), now),
+            rounding: self.rounding,
+            delay,
+            ratio,
+        };
+        self.sharing.plan(now, &scene);
     }
 
     /// Whether `amount` would pass, which may be off by `spread`, while as much
@@ -649,7 +733,14 @@ impl Ledger {
 
     /// Takes `amount`, which may be off by `spread`, `open` being charged for
     /// others in flight.
-    pub(crate) fn charge(&mut self, now: Instant, amount: u64, spread: Spread, open: u64) -> Entry {
+    pub(crate) fn charge(
+        &mut self,
+        now: Instant,
+        amount: u64,
+        spread: Spread,
+        open: u64,
+        sending: &Sending,
+    ) -> Entry {
         self.mark(now);
         self.open = open.saturating_add(amount);
         self.charged_at = now;
@@ -671,6 +762,10 @@ impl Ledger {
         let overtaken = self.charged.wrapping_sub(earlier);
         self.charged = self.charged.wrapping_add(amount);
         self.variance = self.variance.wrapping_add(spread.variance);
+        if amount > 0 {
+            self.sharing.sent(now, amount, sending.chance);
+            self.pace(now, sending);
+        }
         Entry {
             amount,
             taken,
@@ -828,6 +923,10 @@ impl Ledger {
     /// A head shows `meter`; with `learn` its limit is believed. `seen` is the
     /// request that it answers, `whole` when the meter is whole again, if that is
     /// known, and what kind others of the server are, `open` what is charged and not settled.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another part of what a head shows"
+    )]
     pub(crate) fn observe(
         &mut self,
         now: Instant,
@@ -836,6 +935,7 @@ impl Ledger {
         whole: Option<(Whole, Kind)>,
         open: u64,
         learn: bool,
+        sending: &Sending,
     ) -> Learnt {
         let mut learnt = Learnt::default();
         self.open = open;
@@ -865,7 +965,37 @@ impl Ledger {
         let dated = whole.filter(|whole| whole.span.is_none());
         let full = dated.map(|whole| (whole.from, whole.to));
         self.reconcile(now, seen, remaining, full, was_known, &mut learnt);
+        if sending.control.shares {
+            self.look_for_others(seen, remaining);
+            self.pace(now, sending);
+        }
         learnt
+    }
+
+    /// A head shows whether there are others.
+    fn look_for_others(&mut self, seen: Seen<'_>, left: Remaining) {
+        let Some(bucket) = &self.bucket else {
+            return;
+        };
+        let entry = seen.entry;
+        // Output may be counted as late as at the end.
+        let uncounted = match self.stamped {
+            Stamped::AtAdmission => 0,
+            Stamped::AtEither => entry.open,
+        };
+        self.sharing.saw(&Look {
+            rate: bucket.rate(),
+            sent: seen.sent,
+            left: left.shown,
+            holds: self.kinds.least_held(),
+            totals: Totals {
+                charged: entry.charged,
+                returned: entry.returned,
+                variance: entry.variance,
+            },
+            rounding: self.rounding,
+            unsure: entry.overtaken.saturating_add(uncounted),
+        });
     }
 
     /// A head shows of what kind the meter is, and how large.
@@ -905,6 +1035,7 @@ impl Ledger {
         self.window.set(shape);
         if !self.is_window {
             self.is_window = true;
+            self.sharing = Sharing::new();
             self.keep();
             let (_, capacity) = shape;
             let taken = capacity.saturating_sub(u64::try_from(left.shown).unwrap_or(0));
@@ -1166,7 +1297,7 @@ impl Ledger {
 
     /// A request that was charged `amount` was refused, to come again after
     /// `wait`: it would not pass earlier, so the level is no higher than that.
-    pub(crate) fn refused(&mut self, now: Instant, amount: u64, wait: Duration) {
+    pub(crate) fn refused(&mut self, now: Instant, amount: u64, wait: Duration, sending: &Sending) {
         if let Some(window) = self.window_mut() {
             window.refused(now, amount, wait);
             return;
@@ -1183,8 +1314,11 @@ impl Ledger {
             .saturating_sub(tokens(rate, need));
         self.meter = self.meter.max(least);
         if let Some(bucket) = &mut self.bucket {
+            let before = bucket.tat();
             bucket.clamp_tat(least, u128::MAX);
+            self.sharing.fell(bucket.tat().saturating_sub(before));
         }
+        self.pace(now, sending);
     }
 
     /// Remembers the total of charges as of now, if the last time was long
@@ -1281,7 +1415,7 @@ mod tests {
             entry,
         };
         let open = ledger.open;
-        ledger.observe(now, Some(seen), meter, None, open, true)
+        ledger.observe(now, Some(seen), meter, None, open, true, &Sending::NONE)
     }
 
     fn whole(from: u64, to: u64) -> Option<(Whole, Kind)> {
@@ -1304,8 +1438,8 @@ mod tests {
     #[test]
     fn a_head_is_compared_with_what_was_charged_since() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let first = ledger.charge(at(0), 100, Spread::NONE, 0);
-        let _second = ledger.charge(at(500), 50, Spread::NONE, 0);
+        let first = ledger.charge(at(0), 100, Spread::NONE, 0, &Sending::NONE);
+        let _second = ledger.charge(at(500), 50, Spread::NONE, 0, &Sending::NONE);
         // The server charged the first 300, not 100.
         head(&mut ledger, at(1_000), 0, at(0), &first, &shows(300, 0));
         assert_eq!(level(&ledger, at(1_000)), 300 + 10 - 50);
@@ -1314,8 +1448,8 @@ mod tests {
     #[test]
     fn a_head_older_than_the_newest_is_not_used() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let first = ledger.charge(at(0), 100, Spread::NONE, 0);
-        let second = ledger.charge(at(500), 50, Spread::NONE, 0);
+        let first = ledger.charge(at(0), 100, Spread::NONE, 0, &Sending::NONE);
+        let second = ledger.charge(at(500), 50, Spread::NONE, 0, &Sending::NONE);
         head(&mut ledger, at(900), 1, at(500), &second, &shows(300, 0));
         let before = ledger;
         head(&mut ledger, at(1_000), 0, at(0), &first, &shows(10, 0));
@@ -1325,12 +1459,12 @@ mod tests {
     #[test]
     fn within_the_rounding_the_level_stays() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let entry = ledger.charge(at(0), 120, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 120, Spread::NONE, 0, &Sending::NONE);
         // 480 by its own account; 500 shown stands for 450 to 550, of which the
         // lower half is believed.
         head(&mut ledger, at(0), 0, at(0), &entry, &shows(500, 50));
         assert_eq!(level(&ledger, at(0)), 480);
-        let entry = ledger.charge(at(0), 0, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 0, Spread::NONE, 0, &Sending::NONE);
         head(&mut ledger, at(0), 1, at(0), &entry, &shows(400, 50));
         assert_eq!(level(&ledger, at(0)), 400);
     }
@@ -1338,7 +1472,7 @@ mod tests {
     #[test]
     fn when_it_is_full_again_is_finer_than_what_remains() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let entry = ledger.charge(at(0), 300, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
         let seen = Seen {
             number: 0,
             sent: at(0),
@@ -1346,19 +1480,35 @@ mod tests {
         };
         // 200 to 400 remain, and it is full in 35 to 36 seconds.
         let full = whole(35_000, 36_000);
-        ledger.observe(at(0), Some(seen), &shows(300, 100), full, 0, true);
+        ledger.observe(
+            at(0),
+            Some(seen),
+            &shows(300, 100),
+            full,
+            0,
+            true,
+            &Sending::NONE,
+        );
         assert_eq!(level(&ledger, at(0)), 600 - 355);
         assert_eq!(ledger.rounding, 5, "half a second");
         // One that cannot be is not believed: the bucket is not what it seems.
         let mut other = self::ledger(Counting::AtAdmission);
-        let entry = other.charge(at(0), 300, Spread::NONE, 0);
+        let entry = other.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
         let seen = Seen {
             number: 0,
             sent: at(0),
             entry: &entry,
         };
         let full = whole(5_000, 6_000);
-        other.observe(at(0), Some(seen), &shows(300, 100), full, 0, true);
+        other.observe(
+            at(0),
+            Some(seen),
+            &shows(300, 100),
+            full,
+            0,
+            true,
+            &Sending::NONE,
+        );
         assert_eq!(other.rounding, 100);
         assert_eq!(level(&other, at(0)), 300);
     }
@@ -1366,14 +1516,14 @@ mod tests {
     #[test]
     fn what_a_head_has_counted_is_not_credited_again() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let mut entry = ledger.charge(at(0), 300, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
         // It took only 100, and the head shows it.
         head(&mut ledger, at(0), 0, at(0), &entry, &shows(500, 0));
         assert_eq!(level(&ledger, at(0)), 500);
         assert!(!ledger.settle(at(0), 0, &mut entry, 100));
         assert_eq!(level(&ledger, at(0)), 500);
         // Of one whose head was not read, it is.
-        let mut entry = ledger.charge(at(0), 300, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
         assert!(ledger.settle(at(0), 1, &mut entry, 100));
         assert_eq!(level(&ledger, at(0)), 400);
     }
@@ -1381,7 +1531,7 @@ mod tests {
     #[test]
     fn an_answer_whose_head_shows_nothing_is_settled_by_its_usage() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let mut entry = ledger.charge(at(0), 300, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
         ledger.confirm(Seen {
             number: 0,
             sent: at(0),
@@ -1394,7 +1544,7 @@ mod tests {
     #[test]
     fn what_a_stream_took_beyond_its_charge_is_charged_as_it_is_reported() {
         let mut ledger = ledger(Counting::AsProduced);
-        let mut entry = ledger.charge(at(0), 100, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(0), 100, Spread::NONE, 0, &Sending::NONE);
         for (taken, left) in [(40, 500), (130, 470), (120, 470), (250, 350)] {
             ledger.progress(at(0), 0, &mut entry, taken);
             assert_eq!(level(&ledger, at(0)), left, "{taken}");
@@ -1407,7 +1557,7 @@ mod tests {
     #[test]
     fn a_refused_request_moves_its_own_marks() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let mut entry = ledger.charge(at(0), 400, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(0), 400, Spread::NONE, 0, &Sending::NONE);
         assert!(ledger.refund(0, &mut entry, false));
         // What its head shows does not hold it: nothing is credited beyond.
         head(&mut ledger, at(0), 0, at(0), &entry, &shows(350, 0));
@@ -1420,11 +1570,11 @@ mod tests {
     fn what_came_to_nothing_at_once_leaves_no_trace() {
         let mut ledger = ledger(Counting::AtAdmission);
         let nothing = ledger;
-        let mut before = ledger.charge(at(0), 9, Spread::NONE, 0);
+        let mut before = ledger.charge(at(0), 9, Spread::NONE, 0, &Sending::NONE);
         assert!(ledger.undo(&mut before));
         assert_eq!(ledger.charged, nothing.charged);
-        let entry = ledger.charge(at(0), 1, Spread::NONE, 0);
-        let mut after = ledger.charge(at(0), 9, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 1, Spread::NONE, 0, &Sending::NONE);
+        let mut after = ledger.charge(at(0), 9, Spread::NONE, 0, &Sending::NONE);
         assert!(ledger.undo(&mut after));
         ledger.confirm(Seen {
             number: 0,
@@ -1438,12 +1588,12 @@ mod tests {
     #[test]
     fn nothing_remaining_may_hide_a_debt() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let entry = ledger.charge(at(0), 600, Spread::NONE, 0);
-        let _debt = ledger.charge(at(0), 100, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 600, Spread::NONE, 0, &Sending::NONE);
+        let _debt = ledger.charge(at(0), 100, Spread::NONE, 0, &Sending::NONE);
         head(&mut ledger, at(0), 0, at(0), &entry, &shows(0, 50));
         assert_eq!(ledger.bucket.unwrap().debt(at(0)), 100);
         // A debt that is shown is one.
-        let entry = ledger.charge(at(0), 0, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 0, Spread::NONE, 0, &Sending::NONE);
         head(&mut ledger, at(0), 1, at(0), &entry, &shows(-250, 0));
         assert_eq!(ledger.bucket.unwrap().debt(at(0)), 250);
     }
@@ -1451,8 +1601,8 @@ mod tests {
     #[test]
     fn output_that_is_not_produced_yet_is_no_surprise() {
         let mut ledger = ledger(Counting::AsProduced);
-        let first = ledger.charge(at(0), 100, Spread::NONE, 0);
-        let second = ledger.charge(at(0), 100, Spread::NONE, 100);
+        let first = ledger.charge(at(0), 100, Spread::NONE, 0, &Sending::NONE);
+        let second = ledger.charge(at(0), 100, Spread::NONE, 100, &Sending::NONE);
         // Nothing of either is produced: both are still to come.
         head(&mut ledger, at(0), 0, at(0), &first, &shows(600, 0));
         let learnt = head(&mut ledger, at(0), 1, at(0), &second, &shows(600, 0));
@@ -1466,7 +1616,7 @@ mod tests {
     #[test]
     fn a_smaller_bucket_shows_itself_by_its_reset() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let entry = ledger.charge(at(0), 10, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 10, Spread::NONE, 0, &Sending::NONE);
         // Twenty left, and full again in a second: it holds thirty, and what
         // comes in within the second of rounding.
         let mut meter = shows(20, 0);
@@ -1482,12 +1632,12 @@ mod tests {
     #[test]
     fn a_bucket_that_shows_more_than_was_learnt_is_as_large_as_its_limit() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let entry = ledger.charge(at(0), 10, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 10, Spread::NONE, 0, &Sending::NONE);
         let mut meter = shows(20, 0);
         meter.reset = Some(Reset::new(ResetGiven::In { millis: 0 }, None));
         head(&mut ledger, at(0), 0, at(0), &entry, &meter);
         assert_eq!(ledger.bucket.unwrap().burst(), 30);
-        let entry = ledger.charge(at(0), 10, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 10, Spread::NONE, 0, &Sending::NONE);
         head(&mut ledger, at(0), 1, at(0), &entry, &shows(400, 0));
         assert_eq!(ledger.bucket.unwrap().burst(), 600);
     }
@@ -1500,7 +1650,7 @@ mod tests {
             tail: 0,
         };
         for _ in 0..4 {
-            ledger.charge(at(0), 100, spread, 0);
+            ledger.charge(at(0), 100, spread, 0, &Sending::NONE);
         }
         // 200 are left; of five, each off by ten, 3.5 deviations are 78.
         let peek = |amount| ledger.peek(at(0), amount, spread, 0, &Sending::NONE);
@@ -1522,7 +1672,7 @@ mod tests {
         let mut ledger = ledger(Counting::AsProduced);
         for number in 0..40 {
             let open = number * 20;
-            let entry = ledger.charge(at(0), 20, Spread::NONE, open);
+            let entry = ledger.charge(at(0), 20, Spread::NONE, open, &Sending::NONE);
             head(&mut ledger, at(0), number, at(0), &entry, &shows(590, 0));
         }
         // In debt by its own account; the server shows that most is there.
@@ -1542,12 +1692,12 @@ mod tests {
     #[test]
     fn surprises_are_held_back_and_fade() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let entry = ledger.charge(at(0), 100, Spread::NONE, 0);
+        let entry = ledger.charge(at(0), 100, Spread::NONE, 0, &Sending::NONE);
         head(&mut ledger, at(0), 0, at(0), &entry, &shows(450, 0));
         assert_eq!(ledger.surprise, 50);
         for number in 1..400 {
             let now = at(number * 1_000);
-            let entry = ledger.charge(now, 0, Spread::NONE, 0);
+            let entry = ledger.charge(now, 0, Spread::NONE, 0, &Sending::NONE);
             head(&mut ledger, now, number, now, &entry, &shows(600, 0));
         }
         assert!(ledger.surprise < 50, "{}", ledger.surprise);
@@ -1557,9 +1707,9 @@ mod tests {
     fn a_limit_of_nothing_is_never_until_it_changes() {
         let mut ledger = ledger(Counting::AtAdmission);
         let none = Meter::new(Family::Standard, Dimension::InputTokens).limit(0);
-        ledger.observe(at(0), None, &none, None, 0, true);
+        ledger.observe(at(0), None, &none, None, 0, true, &Sending::NONE);
         assert!(ledger.is_disabled());
-        ledger.observe(at(0), None, &shows(600, 0), None, 0, true);
+        ledger.observe(at(0), None, &shows(600, 0), None, 0, true, &Sending::NONE);
         assert!(!ledger.is_disabled());
     }
 
@@ -1578,9 +1728,9 @@ mod tests {
     #[test]
     fn a_limit_that_doubles_gives_no_burst() {
         let mut ledger = ledger(Counting::AtAdmission);
-        let _drained = ledger.charge(at(0), 600, Spread::NONE, 0);
+        let _drained = ledger.charge(at(0), 600, Spread::NONE, 0, &Sending::NONE);
         let doubled = Meter::new(Family::Standard, Dimension::InputTokens).limit(1_200);
-        let learnt = ledger.observe(at(0), None, &doubled, None, 0, true);
+        let learnt = ledger.observe(at(0), None, &doubled, None, 0, true, &Sending::NONE);
         assert!(learnt.loosened);
         assert_eq!(level(&ledger, at(0)), 0);
         assert_eq!(level(&ledger, at(1_000)), 20);
@@ -1592,7 +1742,7 @@ mod tests {
         let mut ledger = ledger(Counting::AtAdmission);
         for number in 0..30_u64 {
             let now = at(number * 1_000 + 500);
-            let entry = ledger.charge(now, 10, Spread::NONE, 0);
+            let entry = ledger.charge(now, 10, Spread::NONE, 0, &Sending::NONE);
             let into = i64::try_from(number % 10).unwrap();
             let shown = shows(90 - 10 * into, 0);
             let edge = (number / 10 + 1) * 10_000;
@@ -1602,7 +1752,7 @@ mod tests {
                 sent: now,
                 entry: &entry,
             };
-            ledger.observe(now, Some(seen), &shown, whole, 0, true);
+            ledger.observe(now, Some(seen), &shown, whole, 0, true, &Sending::NONE);
         }
         ledger
     }
@@ -1623,11 +1773,11 @@ mod tests {
     #[test]
     fn what_is_taken_after_an_edge_is_of_the_next_window() {
         let mut ledger = in_windows_of_ten();
-        let mut entry = ledger.charge(at(31_000), 70, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(31_000), 70, Spread::NONE, 0, &Sending::NONE);
         assert_eq!(level_of_window(&ledger, at(31_000)), 30);
         assert!(ledger.settle(at(31_500), 30, &mut entry, 20));
         assert_eq!(level_of_window(&ledger, at(31_500)), 80);
-        let mut entry = ledger.charge(at(31_600), 70, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(31_600), 70, Spread::NONE, 0, &Sending::NONE);
         assert!(ledger.refund(31, &mut entry, false));
         assert_eq!(level_of_window(&ledger, at(31_600)), 80);
     }
@@ -1635,7 +1785,7 @@ mod tests {
     #[test]
     fn a_refused_request_may_count_in_a_window() {
         let mut ledger = in_windows_of_ten();
-        let mut entry = ledger.charge(at(31_000), 10, Spread::NONE, 0);
+        let mut entry = ledger.charge(at(31_000), 10, Spread::NONE, 0, &Sending::NONE);
         ledger.refund(30, &mut entry, true);
         assert_eq!(level_of_window(&ledger, at(31_000)), 90);
     }

@@ -14,6 +14,7 @@ mod output;
 mod pace;
 mod server_clock;
 mod settings;
+mod sharing;
 mod slow_start;
 mod window;
 

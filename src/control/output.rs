@@ -163,6 +163,12 @@ impl Output {
         latest.map_or(Ok(()), |until| Err(Refusal::Until(until)))
     }
 
+    /// From when on one more may go beside others, by all rules that stand.
+    pub(crate) fn paced(&self, now: Instant, amounts: Amounts) -> Option<Instant> {
+        let standing = self.standing(amounts);
+        standing.filter_map(|(ledger, ..)| ledger.paced(now)).max()
+    }
+
     /// The level by the rule that asks the most.
     pub(crate) fn explain(
         &self,
@@ -229,6 +235,7 @@ impl Output {
         amounts: Amounts,
         spread: Spread,
         open: u64,
+        sending: &Sending,
     ) -> Entries {
         let mut entries = Entries::default();
         let places = entries.0.iter_mut().zip(&mut self.ledgers);
@@ -238,7 +245,7 @@ impl Output {
                 Counting::Reserved => scale(open, amounts.most, amounts.forecast),
                 Counting::AtAdmission | Counting::AsProduced => open,
             };
-            *entry = ledger.charge(now, amount, rule.spread(spread), open);
+            *entry = ledger.charge(now, amount, rule.spread(spread), open, sending);
         }
         entries
     }
@@ -293,6 +300,10 @@ impl Output {
     }
 
     /// As [`Ledger::observe`], for each rule; and what it says against them.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another part of what a head shows"
+    )]
     pub(crate) fn observe(
         &mut self,
         now: Instant,
@@ -301,6 +312,7 @@ impl Output {
         whole: Option<(Whole, Kind)>,
         open: u64,
         learn: bool,
+        sending: &Sending,
     ) -> bool {
         let mut all = [Learnt::default(); RULES.len()];
         // Of reservations as much more is open as each is larger.
@@ -317,7 +329,7 @@ impl Output {
                 })
             });
             let open = seen.map_or(open, |seen| scale(open, seen.entry.amount(), forecast));
-            *learnt = ledger.observe(now, seen, meter, whole, open, learn);
+            *learnt = ledger.observe(now, seen, meter, whole, open, learn, sending);
         }
         let step = meter
             .remaining
@@ -355,9 +367,15 @@ impl Output {
         *reserved = 0;
     }
 
-    pub(crate) fn refused(&mut self, now: Instant, amounts: Amounts, wait: Duration) {
+    pub(crate) fn refused(
+        &mut self,
+        now: Instant,
+        amounts: Amounts,
+        wait: Duration,
+        sending: &Sending,
+    ) {
         for (ledger, amount) in self.ledgers.iter_mut().zip(amounts.by_rule()) {
-            ledger.refused(now, amount, wait);
+            ledger.refused(now, amount, wait, sending);
         }
     }
 }
@@ -387,11 +405,12 @@ mod tests {
         for (number, sent) in (0..20).zip(1..) {
             let now = Instant::from_millis(number);
             let open = number.saturating_mul(WANTED.forecast);
-            let entries = output.charge(now, WANTED, Spread::NONE, open);
+            let entries = output.charge(now, WANTED, Spread::NONE, open, &Sending::NONE);
             let meter = Meter::new(Family::Standard, Dimension::OutputTokens)
                 .limit(60_000)
                 .remaining(left(sent), 0);
-            output.observe(now, Some((number, now, &entries)), &meter, None, open, true);
+            let seen = Some((number, now, &entries));
+            output.observe(now, seen, &meter, None, open, true, &Sending::NONE);
         }
         output
     }

@@ -17,6 +17,7 @@ use core::time::Duration;
 ///     .hold_back_surprises(false)
 ///     .detect_outages(false)
 ///     .learn_from_refusals(false)
+///     .share_with_others(false)
 ///     .output_rule(OutputRule::AsProduced);
 /// let limiter = Limiter::new(42).control(control);
 /// # let _ = limiter;
@@ -30,6 +31,7 @@ pub struct Control {
     pub(crate) surprises: bool,
     pub(crate) outages: bool,
     pub(crate) refusals: bool,
+    pub(crate) shares: bool,
     pub(crate) output: Option<OutputRule>,
 }
 
@@ -56,6 +58,7 @@ impl Control {
             surprises: true,
             outages: true,
             refusals: true,
+            shares: true,
             output: None,
         }
     }
@@ -107,6 +110,14 @@ impl Control {
     #[must_use]
     pub const fn learn_from_refusals(mut self, learns: bool) -> Self {
         self.refusals = learns;
+        self
+    }
+
+    /// Sets whether others who take from the same limits are looked for, and left
+    /// their share: they are unless this says not to.
+    #[must_use]
+    pub const fn share_with_others(mut self, shares: bool) -> Self {
+        self.shares = shares;
         self
     }
 
