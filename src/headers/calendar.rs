@@ -80,6 +80,7 @@ impl Civil {
         clippy::arithmetic_side_effects,
         reason = "a year of four digits and an offset of a day are far from the ends of an i64"
     )]
+    #[inline]
     pub(super) fn to_unix(self, offset: i64) -> Option<UnixTime> {
         let has_day = self.day > 0 && self.day <= self.days_of_month()?;
         if self.year < 0 || self.year > 9_999 || !has_day {

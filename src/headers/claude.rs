@@ -60,39 +60,47 @@ pub(super) enum UnifiedName {
     OverageDisabled,
 }
 
-/// What a name says that begins with `anthropic-`, of which `rest` follows.
-/// `None` where it tells only whose it is.
+/// The meter and the member that a whole name in small letters means, which
+/// says nothing else.
 #[inline]
-pub(super) fn name(rest: &[u8]) -> Option<Name> {
-    if let Some(rest) = rest.strip_prefix(b"ratelimit-") {
-        return match rest.strip_prefix(b"unified-") {
-            Some(rest) => unified(rest),
-            None => meter(Family::Standard, rest),
-        };
-    }
-    if let Some(rest) = rest.strip_prefix(b"priority-") {
-        return meter(Family::Priority, rest);
-    }
-    meter(Family::Fast, rest.strip_prefix(b"fast-")?)
+pub(super) fn meter_name(name: &[u8]) -> Option<(Key, Member)> {
+    let rest = name.strip_prefix(b"anthropic-")?;
+    let (family, rest) = if let Some(rest) = rest.strip_prefix(b"ratelimit-") {
+        (Family::Standard, rest)
+    } else if let Some(rest) = rest.strip_prefix(b"priority-") {
+        (Family::Priority, rest)
+    } else {
+        (Family::Fast, rest.strip_prefix(b"fast-")?)
+    };
+    meter(family, rest)
 }
 
+/// What a name says that begins with `anthropic-`. `None` where it tells only
+/// whose it is.
+pub(super) fn name(name: &[u8]) -> Option<Name> {
+    match name.strip_prefix(b"anthropic-ratelimit-unified-") {
+        Some(rest) => unified(rest),
+        None => meter_name(name).map(|(key, member)| Name::Meter(key, member)),
+    }
+}
+
+/// What follows the name of a pool.
 #[inline]
-pub(super) fn meter(family: Family, rest: &[u8]) -> Option<Name> {
-    // The last letters tell the member, the length the unit; then each is
-    // compared once.
+pub(super) fn meter(family: Family, rest: &[u8]) -> Option<(Key, Member)> {
+    // The last letters tell the member.
     let (unit, member) = match rest {
-        [.., b'i', _] => (rest.strip_suffix(b"-limit")?, Member::Limit),
-        [.., b'e', _] => (rest.strip_suffix(b"-reset")?, Member::Reset),
+        [unit @ .., b'-', b'l', b'i', b'm', b'i', b't'] => (unit, Member::Limit),
+        [unit @ .., b'-', b'r', b'e', b's', b'e', b't'] => (unit, Member::Reset),
         _ => (rest.strip_suffix(b"-remaining")?, Member::Remaining),
     };
-    let (name, dimension): (&[u8], _) = match unit.len() {
-        6 => (b"tokens", Dimension::TotalTokens),
-        8 => (b"requests", Dimension::Requests),
-        12 => (b"input-tokens", Dimension::InputTokens),
-        13 => (b"output-tokens", Dimension::OutputTokens),
+    let dimension = match unit {
+        b"tokens" => Dimension::TotalTokens,
+        b"requests" => Dimension::Requests,
+        b"input-tokens" => Dimension::InputTokens,
+        b"output-tokens" => Dimension::OutputTokens,
         _ => return None,
     };
-    (unit == name).then_some(Name::Meter(Key::of(family, Unit::Of(dimension)), member))
+    Some((Key::of(family, Unit::Of(dimension)), member))
 }
 
 /// What a unified field's name says, without what they all begin with.
@@ -187,7 +195,7 @@ impl UnifiedKept {
     }
 
     /// Puts the windows into `hints`, which has its date already.
-    pub(super) fn finish(&self, kept: &Kept, reading: Reading, hints: &mut ServerHints) {
+    pub(super) fn finish(&self, kept: &Kept, reading: &Reading, hints: &mut ServerHints) {
         hints.unified = self.said;
         for (&(_, key), &status) in WINDOWS.iter().zip(&self.statuses) {
             let mut meter = kept.meter(key, reading, hints);

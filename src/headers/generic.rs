@@ -53,7 +53,13 @@ pub(super) fn name(rest: &[u8]) -> Option<(Option<Name>, Marks)> {
         return known(Key::REQUESTS, member, Marks::BARE);
     };
     if let Some((family, unit)) = openai::unit(tail) {
-        return known(Key::of(family, unit), member, Marks::UNITS);
+        let is_openais = family == Family::Project || unit == Unit::Images;
+        let told = if is_openais {
+            Marks::OPENAI
+        } else {
+            Marks::NONE
+        };
+        return known(Key::of(family, unit), member, Marks::UNITS.and(told));
     }
     let (family, unit, seconds, has_unit) = mistral::windowed(tail)?;
     let marks = if has_unit {

@@ -1,6 +1,6 @@
 //! What is kept of the fields that make up meters, and how it becomes meters.
 
-use core::{cmp::Reverse, time::Duration};
+use core::{cmp::Reverse, ops::Range, time::Duration};
 
 use super::{
     Tally,
@@ -131,6 +131,10 @@ impl Kept {
         }
     }
 
+    pub(super) const fn has_limit(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
     pub(super) const fn has_reset(&self) -> bool {
         !self.resets.is_empty()
     }
@@ -231,6 +235,16 @@ impl Kept {
         self.limits.get(key)
     }
 
+    /// Whether requests come in by the day, to judge by their reset.
+    pub(super) fn is_by_the_day(&self) -> bool {
+        const DAY: Range<u128> = 79_200_000..93_600_000;
+        let said = self.said(Key::REQUESTS);
+        let Some(Reverse(Raw::Span(millis))) = said.reset else {
+            return false;
+        };
+        inferred(said, Some(millis)).is_some_and(|window| DAY.contains(&window))
+    }
+
     /// Puts into `hints`, which has its date already, all meters but the shares
     /// of a subscription, which have more to them.
     ///
@@ -238,7 +252,7 @@ impl Kept {
     /// belongs to the limit without one; whether it was used is the answer.
     pub(super) fn finish(
         &self,
-        reading: Reading,
+        reading: &Reading,
         policy: Option<(u64, u32)>,
         hints: &mut ServerHints,
     ) -> bool {
@@ -284,7 +298,7 @@ impl Kept {
     #[cold]
     fn put_rest(
         &self,
-        reading: Reading,
+        reading: &Reading,
         host: Option<Bare>,
         policy: Option<(u64, u32)>,
         hints: &mut ServerHints,
@@ -308,7 +322,7 @@ impl Kept {
         &self,
         key: Key,
         said: Said,
-        reading: Reading,
+        reading: &Reading,
         host: Option<Bare>,
         policy: Option<(u64, u32)>,
         hints: &mut ServerHints,
@@ -316,7 +330,8 @@ impl Kept {
         if key.is_share() {
             return false;
         }
-        let mut meter = self.build(key, said, reading, host, hints);
+        let mut meter = Meter::of(key.family(), key.unit());
+        self.build(&mut meter, key, said, reading, host, hints);
         let policy = policy.filter(|_| key == Key::REQUESTS);
         if let Some((quota, window)) = policy {
             meter.limit = meter.limit.or(Some(quota));
@@ -338,21 +353,25 @@ impl Kept {
     }
 
     /// The meter of one key, as far as it was told.
-    pub(super) fn meter(&self, key: Key, reading: Reading, hints: &mut ServerHints) -> Meter {
-        self.build(key, self.said(key), reading, None, hints)
+    pub(super) fn meter(&self, key: Key, reading: &Reading, hints: &mut ServerHints) -> Meter {
+        let mut meter = Meter::of(key.family(), key.unit());
+        self.build(&mut meter, key, self.said(key), reading, None, hints);
+        meter
     }
 
     #[inline(always)]
     fn build(
         &self,
+        meter: &mut Meter,
         key: Key,
         said: Said,
-        reading: Reading,
+        reading: &Reading,
         host: Option<Bare>,
         hints: &mut ServerHints,
-    ) -> Meter {
-        let mut meter = Meter::of(key.family(), key.unit());
-        meter.pool = reading.pool;
+    ) {
+        if !reading.pool.is_empty() {
+            meter.pool = reading.pool;
+        }
         meter.limit = said.limit;
         meter.remaining = said
             .left
@@ -383,14 +402,20 @@ impl Kept {
             meter.reset = Some(Reset::new(given, hints.date));
         }
         if meter.window.is_none() {
-            let after = meter.reset.and_then(|reset| reset.after_date_ms);
-            meter.window = usual_window(reading, meter.unit, said, after);
+            meter.window = match reading.dialect {
+                // Its limits are per minute, though a bucket is filled all the
+                // time.
+                Dialect::Claude | Dialect::Azure => Some(MINUTE),
+                _ => {
+                    let after = meter.reset.and_then(|reset| reset.after_date_ms);
+                    usual_window(reading, meter.unit, said, after)
+                }
+            };
         }
-        meter
     }
 
     /// What a bare reset counts, and whether that is in doubt.
-    fn bare(&self, reading: Reading, host: Option<Bare>, key: Key, number: i64) -> (Bare, bool) {
+    fn bare(&self, reading: &Reading, host: Option<Bare>, key: Key, number: i64) -> (Bare, bool) {
         let set = match reading.bare {
             BareReset::Seconds => Some(Bare::Seconds),
             BareReset::Millis => Some(Bare::Millis),
@@ -415,7 +440,7 @@ impl Kept {
     }
 
     /// The unit that all bare resets of an Azure host that settle it agree on.
-    fn host(&self, reading: Reading) -> Option<Bare> {
+    fn host(&self, reading: &Reading) -> Option<Bare> {
         if reading.dialect != Dialect::Azure {
             return None;
         }
@@ -451,15 +476,15 @@ const fn rounding(dialect: Dialect, unit: Unit, shown: i64) -> u32 {
     }
 }
 
-/// The window where no field says it.
-#[inline]
-fn usual_window(reading: Reading, unit: Unit, said: Said, after: Option<i64>) -> Option<Duration> {
-    const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The window where no field says it, of those whose limits are not all per
+/// minute.
+#[inline(never)]
+fn usual_window(reading: &Reading, unit: Unit, said: Said, after: Option<i64>) -> Option<Duration> {
     const HOUR: Duration = Duration::from_secs(3_600);
     const DAY: Duration = Duration::from_secs(86_400);
     match reading.dialect {
-        // Its limits are per minute, though a bucket is filled all the time.
-        Dialect::Claude | Dialect::Azure => Some(MINUTE),
         Dialect::Groq if unit == Unit::Of(Dimension::Requests) => Some(DAY),
         Dialect::Groq => Some(MINUTE),
         Dialect::Together => Some(Duration::from_secs(1)),

@@ -10,10 +10,10 @@ impl Marks {
     pub(super) const NONE: Self = Self(0);
     /// `anthropic-*`
     pub(super) const CLAUDE: Self = Self(1);
-    /// `openai-*`
+    /// `openai-*`, and what only it has of `x-ratelimit-*`.
     pub(super) const OPENAI: Self = Self(1 << 1);
-    /// `azureai-*`, `apim-request-id`, `x-ms-region` and what only it has of
-    /// `x-ratelimit-*`.
+    /// `azureai-*`, `azureml-*`, `apim-request-id`, `x-ms-*` and what only it
+    /// has of `x-ratelimit-*`.
     pub(super) const AZURE: Self = Self(1 << 2);
     /// What only the host has that was seen to count resets in seconds.
     pub(super) const FOUNDRY: Self = Self(1 << 3);
@@ -55,6 +55,8 @@ impl Marks {
 
     /// `ratelimit-limit`
     pub(super) const IETF_LIMIT: Self = Self(1 << 21);
+    /// `x-litellm-*`: a proxy, which gives the names of others its own values.
+    pub(super) const LITELLM: Self = Self(1 << 22);
 
     pub(super) const fn and(self, more: Self) -> Self {
         Self(self.0 | more.0)
@@ -72,7 +74,7 @@ impl Marks {
 
     /// Who that is. Names of limits go before other names, because answers pass
     /// through proxies which add their own.
-    pub(super) fn dialect(self, has_reset: bool) -> Dialect {
+    pub(super) fn dialect(self, has_limit: bool, has_reset: bool) -> Dialect {
         if self.has(Self::CLAUDE) {
             Dialect::Claude
         } else if self.has(Self::WINDOWS) {
@@ -81,7 +83,7 @@ impl Marks {
                 false => Dialect::Mistral,
             }
         } else if self.has(Self::UNITS) {
-            self.of_units(has_reset)
+            self.of_units(has_limit, has_reset)
         } else if self.has(Self::BARE) {
             self.of_bare()
         } else if self.has(Self::IETF) || self.has(Self::IETF_LATE) {
@@ -91,10 +93,13 @@ impl Marks {
         }
     }
 
-    fn of_units(self, has_reset: bool) -> Dialect {
+    fn of_units(self, has_limit: bool, has_reset: bool) -> Dialect {
         let by_others = self.by_others();
         match by_others {
+            Dialect::Unknown if self.has(Self::LITELLM) => Dialect::Generic,
             Dialect::Unknown if self.has(Self::NUMBER) => Dialect::Azure,
+            // Some of its hosts tell only what remains.
+            Dialect::Unknown if !has_limit && !has_reset => Dialect::Azure,
             Dialect::Unknown if !has_reset => Dialect::Xai,
             Dialect::Unknown => Dialect::OpenAi,
             _ => by_others,
@@ -174,6 +179,18 @@ mod tests {
             (
                 Dialect::Azure,
                 &[("x-ratelimit-renewalperiod-requests", "60")],
+            ),
+            (
+                Dialect::Azure,
+                &[("x-ratelimit-remaining-tokens", "119986")],
+            ),
+            (Dialect::Azure, &[("azureml-model-session", "x")]),
+            (
+                Dialect::Generic,
+                &[
+                    ("x-litellm-version", "x"),
+                    ("x-ratelimit-limit-tokens", "1"),
+                ],
             ),
             (
                 Dialect::Groq,

@@ -290,36 +290,21 @@ impl HeaderParser {
     /// assert_eq!(parser.field(b"content-type", b"text/html"), Field::Ignored);
     /// ```
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Field {
-        // The Claude API's go first: of these there are most.
-        let claude = name.strip_prefix(b"anthropic-").and_then(claude::name);
-        let known = match claude {
-            Some(name) => Some((Some(name), Marks::CLAUDE)),
-            None => name::known(name),
-        };
-        let Some((name, marks)) = known else {
+        // The Claude API's meters go first: of these there are most.
+        if let Some((key, member)) = claude::meter_name(name) {
+            return self.take_meter(key, member, value, Marks::CLAUDE);
+        }
+        let Some((name, marks)) = name::known(name) else {
             return Field::Ignored;
         };
-        self.marks.set(marks);
-        let Some(name) = name else {
-            return Field::Identifies;
-        };
-        if value.len() > MAX_VALUE {
-            self.problems.set(Problems::TOO_LONG);
-            return Field::TooLong;
-        }
-        let mut tally = Tally::default();
         match name {
-            Name::Meter(key, member) => {
-                if key.is_share() {
-                    self.marks.set(Marks::UNIFIED);
-                }
-                self.kept.take(key, member, value, &mut tally);
+            None => {
+                self.marks.set(marks);
+                Field::Identifies
             }
-            _ => self.take_other(name, value, &mut tally),
+            Some(Name::Meter(key, member)) => self.take_meter(key, member, value, marks),
+            Some(name) => self.take_other(name, value, marks),
         }
-        self.problems.set(tally.problems);
-        self.marks.set(tally.marks);
-        tally.field()
     }
 
     /// Takes many fields.
@@ -356,15 +341,29 @@ impl HeaderParser {
     /// ```
     pub fn finish(&self) -> ServerHints {
         let mut hints = ServerHints::NONE;
+        self.fill(&mut hints);
+        hints
+    }
+
+    /// On its own, so that the hints are not moved when they are done.
+    #[inline(never)]
+    fn fill(&self, hints: &mut ServerHints) {
         hints.should_retry = self.should_retry;
         hints.problems = self.problems;
         let now = self.date.exact().or(self.received);
         hints.date = self.date.place(now, Ord::min, &mut hints.problems);
-        self.waits.finish(self.received, self.rule, &mut hints);
-        let has_reset = self.kept.has_reset();
-        hints.dialect = self
-            .dialect
-            .unwrap_or_else(|| self.marks.dialect(has_reset));
+        self.waits.finish(self.received, self.rule, hints);
+        let (has_limit, has_reset) = (self.kept.has_limit(), self.kept.has_reset());
+        hints.dialect =
+            self.dialect
+                .unwrap_or_else(|| match self.marks.dialect(has_limit, has_reset) {
+                    Dialect::OpenAi
+                        if !self.marks.has(Marks::OPENAI) && self.kept.is_by_the_day() =>
+                    {
+                        Dialect::Groq
+                    }
+                    told => told,
+                });
         let reading = Reading {
             dialect: hints.dialect,
             bare: self.bare,
@@ -374,20 +373,38 @@ impl HeaderParser {
         };
         let ietf = self.ietf.as_ref();
         let policy = ietf.and_then(|ietf| ietf.of_the_unnamed(self.kept.limit(Key::REQUESTS)));
-        let is_used = self.kept.finish(reading, policy, &mut hints);
+        let is_used = self.kept.finish(&reading, policy, hints);
         if let Some(ietf) = ietf {
-            ietf.finish(policy.filter(|_| is_used), &mut hints);
+            ietf.finish(policy.filter(|_| is_used), hints);
         }
         if self.marks.has(Marks::UNIFIED) {
-            self.unified.finish(&self.kept, reading, &mut hints);
+            self.unified.finish(&self.kept, &reading, hints);
         }
-        hints
+    }
+
+    #[inline]
+    fn take_meter(&mut self, key: Key, member: Member, value: &[u8], marks: Marks) -> Field {
+        self.marks.set(marks);
+        if key.is_share() {
+            self.marks.set(Marks::UNIFIED);
+        }
+        if value.len() > MAX_VALUE {
+            return self.too_long();
+        }
+        let mut tally = Tally::default();
+        self.kept.take(key, member, value, &mut tally);
+        self.tally(&tally)
     }
 
     #[inline(never)]
-    fn take_other(&mut self, name: Name, value: &[u8], tally: &mut Tally) {
+    fn take_other(&mut self, name: Name, value: &[u8], marks: Marks) -> Field {
+        self.marks.set(marks);
+        if value.len() > MAX_VALUE {
+            return self.too_long();
+        }
+        let tally = &mut Tally::default();
         match name {
-            Name::Meter(..) => {}
+            Name::Meter(key, member) => self.kept.take(key, member, value, tally),
             Name::Date => self.take_date(value, tally),
             Name::RetryAfter => self.waits.take(value, tally),
             Name::RetryAfterMs => self.waits.take_millis(value, tally),
@@ -405,6 +422,21 @@ impl HeaderParser {
                 ietf.take(name, value, &mut self.kept, tally);
             }
         }
+        self.tally(tally)
+    }
+
+    #[cold]
+    const fn too_long(&mut self) -> Field {
+        self.problems.set(Problems::TOO_LONG);
+        Field::TooLong
+    }
+
+    /// Keeps what was found in one field, and tells what became of it.
+    #[inline]
+    const fn tally(&mut self, found: &Tally) -> Field {
+        self.problems.set(found.problems);
+        self.marks.set(found.marks);
+        found.field()
     }
 
     fn take_date(&mut self, value: &[u8], tally: &mut Tally) {

@@ -6,6 +6,7 @@ use super::{
     kept::{Key, Member},
     marks::Marks,
 };
+use crate::hints::Family;
 
 /// No name that matters is longer.
 pub(super) const MAX_NAME: usize = 96;
@@ -33,23 +34,63 @@ pub(super) fn known(name: &[u8]) -> Option<Known> {
 /// here.
 #[inline]
 fn may_mean(name: &[u8]) -> bool {
-    let [first, second, ..] = name else {
+    let Some((first, _)) = name.split_first_chunk::<4>() else {
         return false;
     };
-    // Letters become small ones; no other byte becomes a letter that is not
-    // looked at again.
     matches!(
-        (first | 0x20, second | 0x20),
-        (b'a', b'n' | b'p' | b'z')
-            | (b'c', b'e' | b'f' | b'l')
-            | (b'd', b'a')
-            | (b'l', b'l')
-            | (b'm', b'i')
-            | (b'o', b'p')
-            | (b'r', b'a' | b'e')
-            | (b'x', b'-')
+        small(*first),
+        ANTH | APIM
+            | AZUR
+            | CERE
+            | CF_R
+            | CLAU
+            | DATE
+            | LLM_
+            | MIST
+            | OPEN
+            | RATE
+            | RETR
+            | X_GI
+            | X_GR
+            | X_LI
+            | X_MS
+            | X_OP
+            | X_RA
+            | X_RE
+            | X_SH
+            | X_SI
+            | X_TO
     )
 }
+
+/// Four letters, made small, as one number. No other byte becomes a letter that
+/// is not looked at again.
+const fn small(letters: [u8; 4]) -> u32 {
+    u32::from_be_bytes(letters) | 0x2020_2020
+}
+
+const ANTH: u32 = small(*b"anth");
+const APIM: u32 = small(*b"apim");
+const AZUR: u32 = small(*b"azur");
+const CERE: u32 = small(*b"cere");
+const CF_R: u32 = small(*b"cf-r");
+const CLAU: u32 = small(*b"clau");
+const DATE: u32 = small(*b"date");
+const LLM_: u32 = small(*b"llm_");
+const MIST: u32 = small(*b"mist");
+const OPEN: u32 = small(*b"open");
+const RATE: u32 = small(*b"rate");
+const RETR: u32 = small(*b"retr");
+const X_GI: u32 = small(*b"x-gi");
+const X_GR: u32 = small(*b"x-gr");
+const X_LI: u32 = small(*b"x-li");
+const X_MS: u32 = small(*b"x-ms");
+const X_OP: u32 = small(*b"x-op");
+const X_RA: u32 = small(*b"x-ra");
+const X_RE: u32 = small(*b"x-re");
+const X_SH: u32 = small(*b"x-sh");
+const X_SI: u32 = small(*b"x-si");
+const X_TO: u32 = small(*b"x-to");
 
 fn capitals(name: &[u8]) -> Option<Known> {
     let mut text = [0; MAX_NAME];
@@ -66,13 +107,14 @@ fn lower(name: &[u8]) -> Option<Known> {
     let told = |marks| Some((None, marks));
     match name {
         [b'a', ..] => {
-            if let Some(rest) = name.strip_prefix(b"anthropic-") {
-                return Some((claude::name(rest), Marks::CLAUDE));
+            if name.starts_with(b"anthropic-") {
+                return Some((claude::name(name), Marks::CLAUDE));
             }
             if name.starts_with(b"azureai-") {
                 return told(Marks::AZURE.and(Marks::FOUNDRY));
             }
-            (name == b"apim-request-id").then_some((None, Marks::AZURE))
+            let is_azures = name == b"apim-request-id" || name.starts_with(b"azureml-");
+            is_azures.then_some((None, Marks::AZURE))
         }
         [b'r', ..] => match name {
             b"retry-after" => said(Name::RetryAfter),
@@ -84,11 +126,14 @@ fn lower(name: &[u8]) -> Option<Known> {
         b"cf-ray" => told(Marks::CLOUDFLARE),
         [b'c', ..] => {
             if let Some(rest) = name.strip_prefix(b"claude-ratelimit-") {
-                let rest = rest.strip_prefix(b"unified-").map_or_else(
-                    || claude::meter(crate::hints::Family::Standard, rest),
+                let name = rest.strip_prefix(b"unified-").map_or_else(
+                    || {
+                        let meter = claude::meter(Family::Standard, rest);
+                        meter.map(|(key, member)| Name::Meter(key, member))
+                    },
                     claude::unified,
                 );
-                return Some((rest, Marks::CLAUDE));
+                return Some((name, Marks::CLAUDE));
             }
             name.starts_with(b"cerebras-")
                 .then_some((None, Marks::CEREBRAS))
@@ -129,13 +174,14 @@ fn ietf(rest: &[u8]) -> Option<Known> {
 
 /// What follows `x-`.
 fn extension(rest: &[u8]) -> Option<Known> {
-    const TOLD: [(&[u8], Marks); 6] = [
+    const TOLD: [(&[u8], Marks); 7] = [
         (b"groq-", Marks::GROQ),
         (b"github-", Marks::GITHUB),
         (b"together-", Marks::TOGETHER),
         (b"replicate-", Marks::REPLICATE),
         (b"openrouter-", Marks::OPENROUTER),
-        (b"ms-region", Marks::AZURE),
+        (b"litellm-", Marks::LITELLM),
+        (b"ms-", Marks::AZURE),
     ];
     if let Some(rest) = rest.strip_prefix(b"ratelimit-") {
         return shaped(generic::name(rest)?, rest);

@@ -10,7 +10,9 @@
 //! | Azure | `x-ratelimit-renewalperiod-*` seconds | a bare number, in milliseconds or seconds |
 //! | xAI | nothing that it says | not sent |
 //!
-//! All mean by a reset when the limit is whole again.
+//! All mean by a reset when the limit is whole again. So what was used, and when
+//! that is there again, tell the window; by that Groq is told from OpenAI where
+//! nothing else tells them apart.
 
 use crate::{
     hints::{Family, Unit},

@@ -63,38 +63,29 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<UnixTime> {
         [b'.', rest @ ..] => fraction(rest)?,
         _ => (0, rest),
     };
-    // All at once, because most are digits.
-    let digits = [y0, y1, y2, y3, o0, o1, d0, d1, h0, h1, m0, m1, s0, s1];
-    if digits
-        .iter()
-        .fold(false, |is_bad, digit| is_bad | !digit.is_ascii_digit())
-    {
+    // Most are digits, so that it is quickest to look at all of them before it
+    // is asked whether one was none.
+    let mut bad = 0;
+    let mut pair = |tens: u8, ones: u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        bad |= u32::from(tens > 9) | u32::from(ones > 9);
+        u32::from(tens)
+            .wrapping_mul(10)
+            .wrapping_add(u32::from(ones))
+    };
+    let year = pair(y0, y1).wrapping_mul(100).wrapping_add(pair(y2, y3));
+    let (month, day) = (pair(o0, o1), pair(d0, d1));
+    let (hour, minute, second) = (pair(h0, h1), pair(m0, m1), pair(s0, s1));
+    if bad > 0 {
         return None;
     }
     Civil {
-        year: i64::from(
-            two_digits(y0, y1)
-                .wrapping_mul(100)
-                .wrapping_add(two_digits(y2, y3)),
-        ),
-        month: two_digits(o0, o1),
-        day: two_digits(d0, d1),
-        clock: Clock::new(
-            two_digits(h0, h1),
-            two_digits(m0, m1),
-            two_digits(s0, s1),
-            milli,
-        )?,
+        year: year.into(),
+        month,
+        day,
+        clock: Clock::new(hour, minute, second, milli)?,
     }
     .to_unix(offset(rest)?)
-}
-
-/// Of what are digits.
-#[inline]
-fn two_digits(tens: u8, ones: u8) -> u32 {
-    u32::from(tens & 15)
-        .wrapping_mul(10)
-        .wrapping_add(u32::from(ones & 15))
 }
 
 /// Milliseconds from the digits at the start of `text`, and what follows them.

@@ -333,7 +333,7 @@ impl Meters {
         };
         let is_full = self.len() == Self::CAPACITY;
         if is_full || self.held().iter().any(|held| held.is_of(&slot)) {
-            self.settle(slot, meter.pool, problems);
+            self.settle(slot, &meter.pool, problems);
         } else {
             self.put(slot);
         }
@@ -341,7 +341,7 @@ impl Meters {
 
     /// Its place is taken, or there is no room.
     #[cold]
-    fn settle(&mut self, mut slot: Slot, pool: Label, problems: &mut Problems) {
+    fn settle(&mut self, mut slot: Slot, pool: &Label, problems: &mut Problems) {
         let same = self.held().iter().position(|held| held.is_of(&slot));
         if let Some(held) = same.and_then(|place| self.slots.get(place).copied()) {
             if held == slot {
@@ -372,7 +372,7 @@ impl Meters {
     }
 
     /// Where there is room, and its place is free.
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, slot: Slot) {
         let (rank, order) = (slot.rank, slot.order());
         let place = self
@@ -387,7 +387,10 @@ impl Meters {
         let len = self.len();
         let room = len.saturating_add(1).min(Self::CAPACITY);
         if let Some(tail) = self.slots.get_mut(place..room) {
-            enter(tail, slot);
+            match tail {
+                [last] => *last = slot,
+                tail => enter(tail, slot),
+            }
             self.len = self.len.saturating_add(1);
         }
     }
@@ -395,7 +398,7 @@ impl Meters {
     /// `None` where there is no room for the name of its pool.
     #[inline(always)]
     fn slot(&mut self, meter: &Meter) -> Option<Slot> {
-        let label = self.intern(meter.pool)?;
+        let label = self.intern(&meter.pool)?;
         Some(Slot::new(meter, label))
     }
 
@@ -418,7 +421,7 @@ impl Meters {
     /// The place of `label`, counted from 1; it is put there where it is not.
     /// `None` where there is no room for it.
     #[inline(always)]
-    fn intern(&mut self, label: Label) -> Option<u8> {
+    fn intern(&mut self, label: &Label) -> Option<u8> {
         if label.is_empty() {
             Some(0)
         } else {
@@ -427,21 +430,25 @@ impl Meters {
     }
 
     #[inline(never)]
-    fn place(&mut self, label: Label) -> Option<u8> {
+    fn place(&mut self, label: &Label) -> Option<u8> {
         let used = self.labels.iter().position(Label::is_empty);
         let used = used.unwrap_or(Self::LABELS);
         let held = self
             .labels
             .get_mut(..used.saturating_add(1).min(Self::LABELS))?;
-        let place = held.iter().take(used).take_while(|l| **l < label).count();
+        let place = held
+            .iter()
+            .take(used)
+            .take_while(|held| *held < label)
+            .count();
         let number = u8::try_from(place.saturating_add(1)).ok()?;
-        if held.iter().take(used).nth(place) == Some(&label) {
+        if held.iter().take(used).nth(place) == Some(label) {
             return Some(number);
         }
         if used == Self::LABELS {
             return None;
         }
-        enter(held.get_mut(place..)?, label);
+        enter(held.get_mut(place..)?, *label);
         for slot in &mut self.slots {
             if slot.label >= number {
                 slot.label = slot.label.saturating_add(1);

@@ -251,6 +251,30 @@ fn each_dialect_is_read() {
                 "tokens limit 6000 window 60",
             ],
         ),
+        // Nothing but what 3 of 14400 take to come back.
+        (
+            Dialect::Groq,
+            &[
+                ("x-ratelimit-limit-requests", "14400"),
+                ("x-ratelimit-remaining-requests", "14397"),
+                ("x-ratelimit-reset-requests", "17.399999999s"),
+                ("x-ratelimit-limit-tokens", "30000"),
+            ],
+            &[
+                "requests limit 14400 left 14397 reset 17400 window 86400",
+                "tokens limit 30000 window 60",
+            ],
+        ),
+        (
+            Dialect::OpenAi,
+            &[
+                ("openai-processing-ms", "235"),
+                ("x-ratelimit-limit-requests", "10000"),
+                ("x-ratelimit-remaining-requests", "9999"),
+                ("x-ratelimit-reset-requests", "8.64s"),
+            ],
+            &["requests limit 10000 left 9999 reset 8640 window 86400"],
+        ),
         // Milliseconds, as one host has it: 1 of 120 a minute.
         (
             Dialect::Azure,
