@@ -22,7 +22,7 @@ use core::time::Duration;
 
 use crate::{
     decision::{Class, ErrorDetails, Event, Failure, GiveUp, Wait},
-    hints::ServerHints,
+    hints::{Dialect, ServerHints},
     request::Usage,
     retry::{Failed, Guard, LimitMessage, Phase, RETRIED, Receipt, RetryPolicy, classify, place},
     rng::Rng,
@@ -411,14 +411,17 @@ impl Life {
 
 /// What a server asks to wait: the longer of what head and body say, or else
 /// what the message does, or else, after a rate limit, until what is spent is
-/// there again.
+/// there again; GitHub's documents ask for a minute where nothing else is said
+/// ("Rate limits for the REST API").
 fn asked_wait(class: Class, hints: &ServerHints, error: &ErrorDetails<'_>) -> Option<Duration> {
     let said = hints
         .retry_after
         .max(error.delay)
         .or_else(|| LimitMessage::read(error.message)?.delay);
     match class {
-        Class::Throttled(_) => said.or_else(|| hints.spent_until_ms().map(Duration::from_millis)),
+        Class::Throttled(_) => said
+            .or_else(|| hints.spent_until_ms().map(Duration::from_millis))
+            .or_else(|| (hints.dialect == Dialect::GitHub).then_some(Duration::from_secs(60))),
         _ => said,
     }
 }

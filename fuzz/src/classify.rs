@@ -40,8 +40,16 @@ fn check_class(status: u16, error: ErrorDetails<'_>, hints: &ServerHints) {
     assert_ne!(streamed, Class::Success, "an error in a stream");
 
     let silent = error.kind.is_empty() && error.code.is_empty();
-    let fine = (200..400).contains(&status);
-    assert_eq!(class == Class::Success, fine && silent);
+    let fine = (200..400).contains(&status) && silent;
+    let refused = hints.dialect.refuses_under_success()
+        && hints.retry_after.is_some()
+        && hints
+            .meters
+            .iter()
+            .any(|meter| meter.remaining.is_some_and(|left| left.shown <= 0));
+    assert!(fine || class != Class::Success);
+    assert!(!fine || refused || class == Class::Success);
+    assert!(!fine || matches!(class, Class::Success | Class::Throttled(_) | Class::CallerError));
 
     let told = |should_retry| {
         let mut told = *hints;

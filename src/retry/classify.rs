@@ -2,7 +2,7 @@
 
 use crate::{
     decision::{Class, ErrorDetails},
-    hints::{Family, Meter, OverageDisabled, ServerHints, Status as Says},
+    hints::{Dialect, Family, Meter, OverageDisabled, ServerHints, Status as Says},
     retry::message::{LimitKind, LimitMessage},
     units::Dimension,
 };
@@ -68,7 +68,8 @@ impl Phase {
 /// ```
 pub fn classify(status: u16, error: ErrorDetails<'_>, hints: &ServerHints, phase: Phase) -> Class {
     let fine = phase != Phase::Head || matches!(status, 200..=399);
-    if phase == Phase::Head && fine && error.kind.is_empty() && error.code.is_empty() {
+    let said_nothing = error.kind.is_empty() && error.code.is_empty();
+    if phase == Phase::Head && fine && said_nothing && !Hints::Refused.fits(hints) {
         return Class::Success;
     }
     let end = End {
@@ -137,6 +138,11 @@ enum Hints {
     Bare,
     /// A wait, or a meter on which nothing is left.
     Limited,
+    /// A wait and a meter on which nothing is left, from a server that refuses
+    /// so under a status of success.
+    Refused,
+    /// GitHub's, with a meter.
+    GitHub,
     /// That nothing is served beyond a subscription's windows for want of
     /// credit, and no wait nor a window that refuses: that something beyond them
     /// was asked for.
@@ -149,6 +155,12 @@ impl Hints {
             Self::Any => true,
             Self::Bare => hints.retry_after.is_none() && hints.meters.is_empty(),
             Self::Limited => hints.retry_after.is_some() || spent(hints).next().is_some(),
+            Self::Refused => {
+                hints.dialect.refuses_under_success()
+                    && hints.retry_after.is_some()
+                    && spent(hints).next().is_some()
+            }
+            Self::GitHub => hints.dialect == Dialect::GitHub && !hints.meters.is_empty(),
             Self::NoCredit => {
                 let refuses = |meter: Meter| {
                     meter.family != Family::Overage && meter.status.is_some_and(Says::refuses)
@@ -235,6 +247,7 @@ const RULES: &[Rule] = &[
     row(Any,           "",                      "billing_hard_limit_reached",   "",                                      Exhausted),
     row(Any,           "",                      "",  "You have reached your specified API usage limits",                 Exhausted),
     row(Any,           "",                      "",  "You have reached your specified workspace API usage limits",       Exhausted),
+    row(Any,           "",                      "",  "API calls / month",                                                Exhausted),
     row(Any,           "",                      "",  "credit balance is too low",                                        Exhausted),
     row(Any,           "",                      "",  "Extra usage is required",                                          NotEntitled),
     row(Any,           "",                      "",  "Usage credits are required",                                       NotEntitled),
@@ -264,16 +277,21 @@ const RULES: &[Rule] = &[
     row(Fine,          "permission_error",      "",                             "",                                      CallerError),
     row(Fine,          "not_found_error",       "",                             "",                                      CallerError),
     row(Fine,          "request_too_large",     "",                             "",                                      CallerError),
+    // Azure's, of a stream that is not going to come.
+    row(Fine,          "",                      "",                             "",                                      LIMITED).with(Hints::Refused),
     // An error of which nothing is known, inside an answer.
     row(Fine,          "",                      "",                             "",                                      Transient),
 
     // The status. 408 and 409 are time-outs of locks; 403 is how GitHub refuses
-    // for a secondary limit.
+    // for a secondary limit, of which only the message tells: where that was not
+    // read, it is taken for one.
     row(Is(408),       "",                      "",                             "",                                      Transient),
     row(Is(409),       "",                      "",                             "",                                      Transient),
     row(Is(429),       "",                      "",                             "",                                      LIMITED),
     row(Is(403),       "",                      "",                             "",                                      LIMITED).with(Hints::Limited),
     row(Is(403),       "",                      "",                             "rate limit",                            LIMITED),
+    row(Is(403),       "",                      "",                             "abuse detection",                       LIMITED),
+    row(Is(403),       "",                      "",                             "=",                                     LIMITED).with(Hints::GitHub),
     row(Is(503),       "",                      "",                             "",                                      Overloaded),
     row(Is(529),       "",                      "",                             "",                                      Overloaded),
     row(In(500, 599),  "",                      "",                             "",                                      Transient),
@@ -366,6 +384,8 @@ mod tests {
         (429, "rate_limit_error", "", ACCELERATION, None, Head, Class::Acceleration),
         (429, "rate_limit_error", "", "This request would exceed your organization\u{2019}s rate limit of 8,000 output tokens per minute.", None, Head, Throttled(Some(Dimension::OutputTokens))),
         (429, "insufficient_quota", "insufficient_quota", "", None, Head, Exhausted),
+        (429, "", "", "You are using a Trial key, which is limited to 1000 API calls / month.", None, Head, Exhausted),
+        (429, "", "", "You are using a Trial key, which is limited to 40 API calls / minute.", None, Head, Throttled(None)),
         (429, "RESOURCE_EXHAUSTED", "", "", None, Head, Throttled(None)),
         (500, "api_error", "", "Internal server error", None, Head, Transient),
         (500, "api_error", "", "Overloaded", None, Head, Overloaded),
@@ -452,8 +472,36 @@ mod tests {
             classify(403, said, &ServerHints::NONE, Head),
             Throttled(None)
         );
-        let left = ServerHints::NONE.with_meter(meter(Dimension::Requests, 14));
+        let mut left = ServerHints::NONE.with_meter(meter(Dimension::Requests, 14));
         assert_eq!(classify(403, none, &left, Head), CallerError);
+        // Nobody read the body, which alone would tell.
+        left.dialect = Dialect::GitHub;
+        assert_eq!(classify(403, none, &left, Head), Throttled(None));
+        let abuse = none.message("You have triggered an abuse detection mechanism.");
+        assert_eq!(classify(403, abuse, &left, Head), Throttled(None));
+        let forbidden = none.message("Resource not accessible by integration");
+        assert_eq!(classify(403, forbidden, &left, Head), CallerError);
+    }
+
+    /// So it answers streaming calls, and says why in the stream's first event.
+    #[test]
+    fn azure_refuses_under_a_status_of_200() {
+        let tokens = Dimension::TotalTokens;
+        let mut hints = ServerHints::NONE
+            .with_meter(meter(tokens, -27_689))
+            .with_retry_after(Duration::from_secs(4));
+        let class = |hints: &ServerHints, status| classify(status, ErrorDetails::NONE, hints, Head);
+        assert_eq!(class(&hints, 200), Class::Success);
+        hints.dialect = Dialect::Azure;
+        assert_eq!(class(&hints, 200), Throttled(Some(tokens)));
+        hints.retry_after = None;
+        assert_eq!(class(&hints, 200), Class::Success);
+        // How long to wait before asking again for what is under way.
+        let mut polled = ServerHints::NONE
+            .with_meter(meter(tokens, 5))
+            .with_retry_after(Duration::from_secs(10));
+        polled.dialect = Dialect::Azure;
+        assert_eq!(class(&polled, 200), Class::Success);
     }
 
     #[test]
@@ -491,6 +539,15 @@ mod tests {
                 Hints::Limited => hints.retry_after = Some(Duration::from_secs(1)),
                 Hints::NoCredit => {
                     hints.unified.overage_disabled = Some(OverageDisabled::OutOfCredits);
+                }
+                Hints::Refused => {
+                    hints = hints.with_meter(meter(Dimension::Requests, 0));
+                    hints.dialect = Dialect::Azure;
+                    hints.retry_after = Some(Duration::from_secs(1));
+                }
+                Hints::GitHub => {
+                    hints = hints.with_meter(meter(Dimension::Requests, 1));
+                    hints.dialect = Dialect::GitHub;
                 }
                 Hints::Any | Hints::Bare => {}
             }

@@ -124,7 +124,9 @@ impl<'a> ErrorDetails<'a> {
     ///
     /// Google's `RetryInfo.retryDelay` is looked for among the first eight of
     /// `error.details`; where there is no `error.type`, `error.status` is taken
-    /// for it, and GitHub's `message` where there is no `error.message`.
+    /// for it. What is not in `error` is looked for in `response.error`, as
+    /// OpenAI's streams have it, then outside of it, as Azure's and GitHub have
+    /// it; an `error` that is a string is the message.
     ///
     /// ```
     /// use sendwhen::ErrorDetails;
@@ -150,8 +152,14 @@ impl<'a> ErrorDetails<'a> {
             "/error/details/7/retryDelay",
         ];
         let kind = text("/error/type").or_else(|| text("/error/status"));
-        let code = text("/error/details/error_code").or_else(|| text("/error/code"));
-        let message = text("/error/message").or_else(|| text("/message"));
+        let code = text("/error/details/error_code")
+            .or_else(|| text("/error/code"))
+            .or_else(|| text("/response/error/code"))
+            .or_else(|| text("/code"));
+        let message = text("/error/message")
+            .or_else(|| text("/response/error/message"))
+            .or_else(|| text("/message"))
+            .or_else(|| text("/error"));
         let found = Self::new(kind.unwrap_or_default())
             .code(code.unwrap_or_default())
             .message(message.unwrap_or_default());
@@ -545,6 +553,29 @@ mod tests {
         let found = ErrorDetails::find(text);
         assert_eq!(found.kind, "RESOURCE_EXHAUSTED");
         assert_eq!(found.delay, Some(Duration::from_secs(48)));
+    }
+
+    #[test]
+    fn what_stands_elsewhere_is_found() {
+        let find = |place: &str, said: &'static str| {
+            ErrorDetails::find(|at| (at == place).then_some(said))
+        };
+        for place in [
+            "/error/message",
+            "/response/error/message",
+            "/message",
+            "/error",
+        ] {
+            assert_eq!(find(place, "x"), ErrorDetails::NONE.message("x"), "{place}");
+        }
+        for place in [
+            "/error/details/error_code",
+            "/error/code",
+            "/response/error/code",
+            "/code",
+        ] {
+            assert_eq!(find(place, "x"), ErrorDetails::NONE.code("x"), "{place}");
+        }
     }
 
     proptest::proptest! {

@@ -259,6 +259,26 @@ fn a_refusal_teaches_a_rate() {
     assert!(matches!(stage.tell(next, Event::Woken), Decision::Send(_)));
 }
 
+/// GitHub's secondary limits tell neither when they end nor that they were hit,
+/// but in words.
+#[test]
+fn a_secondary_limit_is_left_alone_for_a_minute() {
+    let mut stage = Stage::new(|policy| policy);
+    let call = stage.sent();
+    let fields = [
+        ("x-github-request-id", "x"),
+        ("x-ratelimit-limit", "30"),
+        ("x-ratelimit-remaining", "14"),
+    ];
+    let hints = ServerHints::parse(fields, None);
+    let error = ErrorDetails::NONE.message("You have exceeded a secondary rate limit.");
+    let decision = stage.tell(call, Event::responded(403, &hints, error));
+    let Decision::Wait(wait) = decision else {
+        panic!("{decision:?}");
+    };
+    assert!(wait.until >= Instant::from_secs(60), "{wait:?}");
+}
+
 /// With `retry-after: 505` Python's SDK waits half a second, twice, and fails.
 #[test]
 fn a_verbatim_policy_waits_as_its_sdk() {
