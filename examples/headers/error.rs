@@ -1,75 +1,59 @@
 //! What an error body says: its type, code, message and delay, and the header
 //! fields that some put into it.
 
-use core::time::Duration;
+use sendwhen::ErrorDetails;
+use serde_json::{Value, json};
 
-use sendwhen::parse_go_duration;
-use serde_json::Value;
-
-/// The fields of an error that a classifier asks for.
-#[derive(Debug, Default)]
+/// An error body, and what it has of header fields.
+#[derive(Debug)]
 pub(crate) struct ErrorBody {
-    pub(crate) kind: String,
-    pub(crate) code: String,
-    pub(crate) message: String,
-    pub(crate) delay: Option<Duration>,
+    /// As an object with an `error`, or a `message`, in it.
+    value: Value,
     /// OpenRouter echoes its header fields in the body.
     pub(crate) fields: Vec<(String, String)>,
 }
 
-/// `None` where the body has no error in it. A stream is read up to its first
-/// error.
-pub(crate) fn read(body: &str) -> Option<ErrorBody> {
-    if let Ok(value) = serde_json::from_str::<Value>(body) {
-        return error(&value);
+impl ErrorBody {
+    /// What a classifier asks for.
+    pub(crate) fn details(&self) -> ErrorDetails<'_> {
+        ErrorDetails::find(|at| self.value.pointer(at)?.as_str())
     }
-    body.lines()
-        .filter_map(|line| line.strip_prefix("data:"))
-        .filter_map(|data| serde_json::from_str::<Value>(data).ok())
-        .find_map(|value| error(&value))
 }
 
-fn error(value: &Value) -> Option<ErrorBody> {
-    // Google wraps it into a list, and streams into a response.
-    let value = value.get(0).unwrap_or(value);
-    let error = value
-        .get("error")
-        .or_else(|| value.pointer("/response/error"))
-        .or_else(|| Some(value).filter(|v| v.get("type").is_some_and(|kind| kind == "error")))
-        .filter(|error| !error.is_null())?;
-    let text = |path: &str| {
-        error
-            .pointer(path)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+/// `None` where the body has no error in it: with a status of success, one must
+/// be named as such. A stream is read up to its first error.
+pub(crate) fn read(body: &str, status: Option<u16>) -> Option<ErrorBody> {
+    let is_refusal = status.is_some_and(|status| status >= 400);
+    let value = match whole(body) {
+        Some(value) => error(value, is_refusal)?,
+        None => body
+            .lines()
+            .filter_map(|line| whole(line.trim_start().strip_prefix("data:")?))
+            .find_map(|value| error(value, false))?,
     };
-    let code = [text("/details/error_code"), text("/code"), text("/status")];
-    let message = error.as_str().unwrap_or_else(|| text("/message"));
-    Some(ErrorBody {
-        kind: text("/type").to_owned(),
-        code: code
-            .into_iter()
-            .find(|code| !code.is_empty())
-            .unwrap_or_default()
-            .to_owned(),
-        message: message.to_owned(),
-        delay: delay(error),
-        fields: echoed(error),
-    })
+    let fields = echoed(&value);
+    Some(ErrorBody { value, fields })
 }
 
-/// Google's `RetryInfo`: a span in seconds, `48s` or `45.837906927s`.
-fn delay(error: &Value) -> Option<Duration> {
-    let details = error.get("details")?.as_array()?;
-    let text = details
-        .iter()
-        .find_map(|detail| detail.get("retryDelay")?.as_str())?;
-    let nanos = parse_go_duration(text.as_bytes())?;
-    Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
+fn error(value: Value, is_refusal: bool) -> Option<Value> {
+    let value = match value {
+        // Google wraps it into a list.
+        Value::Array(list) => list.into_iter().next()?,
+        value => value,
+    };
+    let has = |at: &str| value.pointer(at).is_some_and(|error| !error.is_null());
+    let is_named = has("/error") || has("/response/error");
+    // Azure's streams have no `error` around it.
+    let is_typed = value.get("type").is_some_and(|kind| kind == "error");
+    match value {
+        value if is_named || is_typed => Some(value),
+        Value::String(message) if is_refusal => Some(json!({ "message": message })),
+        value => Some(value).filter(|value| is_refusal && value.is_object()),
+    }
 }
 
-fn echoed(error: &Value) -> Vec<(String, String)> {
-    let Some(Value::Object(map)) = error.pointer("/metadata/headers") else {
+fn echoed(value: &Value) -> Vec<(String, String)> {
+    let Some(Value::Object(map)) = value.pointer("/error/metadata/headers") else {
         return Vec::new();
     };
     map.iter()
@@ -80,4 +64,37 @@ fn echoed(error: &Value) -> Vec<(String, String)> {
             (name.clone(), text)
         })
         .collect()
+}
+
+/// The value that `text` is, or that it was before its end was cut off, as logs
+/// and those who quote them do.
+fn whole(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if let Ok(value) = serde_json::from_str(text) {
+        return Some(value);
+    }
+    let mut open = Vec::new();
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for letter in text.chars() {
+        match letter {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            '{' => open.push('}'),
+            '[' => open.push(']'),
+            '}' | ']' if open.pop() != Some(letter) => return None,
+            _ => {}
+        }
+    }
+    let closed = open.into_iter().rev().collect::<String>();
+    let quote = if is_quoted { "\"" } else { "" };
+    // The cut may have gone through a pair: then it goes.
+    let cuts = [text.len()]
+        .into_iter()
+        .chain(text.rmatch_indices(',').map(|(at, _)| at));
+    cuts.take(2).find_map(|end| {
+        let quote = if end == text.len() { quote } else { "" };
+        serde_json::from_str(&format!("{}{quote}{closed}", text.get(..end)?)).ok()
+    })
 }

@@ -31,7 +31,10 @@ pub(crate) struct Explained {
 }
 
 pub(crate) fn explain(response: &Response, settings: Settings) -> Explained {
-    let error = response.body.as_deref().and_then(error::read);
+    let error = response
+        .body
+        .as_deref()
+        .and_then(|body| error::read(body, response.status));
     let mut fields = response.fields.clone();
     fields.extend(error.iter().flat_map(|error| error.fields.clone()));
 
@@ -50,7 +53,7 @@ pub(crate) fn explain(response: &Response, settings: Settings) -> Explained {
         }
     }
     let mut reports = reports(&fields, &hints);
-    let delay = error.as_ref().and_then(|error| error.delay);
+    let delay = error.as_ref().and_then(|error| error.details().delay);
     if let (Some(delay), None) = (delay, hints.retry_after) {
         hints.retry_after = Some(delay);
         reports.push("retry after: told in the body".to_owned());
@@ -79,33 +82,47 @@ fn parser(settings: Settings) -> HeaderParser {
     parser
 }
 
-/// Whose it is by the word of who recorded it, where the names are shared by
-/// several.
+/// Whose it is by the word of who recorded it, where the names tell nothing or
+/// are shared by several.
 fn told(provider: Option<&str>, by_names: Dialect) -> Option<Dialect> {
-    const SHARED: [Dialect; 4] = [
+    const SHARED: [Dialect; 5] = [
+        Dialect::Unknown,
         Dialect::OpenAi,
         Dialect::Xai,
         Dialect::Generic,
         Dialect::Ietf,
     ];
+    /// How they are called where that is not how they are called here.
+    const CALLED: [(&str, Dialect); 6] = [
+        // Before what follows it, in `azure-openai`.
+        ("azure", Dialect::Azure),
+        ("anthropic", Dialect::Claude),
+        ("grok", Dialect::Xai),
+        ("hf", Dialect::HuggingFace),
+        ("hugging", Dialect::HuggingFace),
+        ("togetherai", Dialect::Together),
+    ];
+    if !SHARED.contains(&by_names) {
+        return None;
+    }
     let provider = provider?.to_ascii_lowercase();
-    let named = |dialect: &Dialect| {
-        SHARED.contains(&by_names)
-            && !matches!(dialect, Dialect::Unknown | Dialect::Claude | Dialect::Azure)
-            && provider
-                .split(['-', '_', ' ', '.', '/'])
-                .any(|word| word == dialect.as_str())
+    let all = Dialect::ALL.map(|dialect| (dialect.as_str(), dialect));
+    let is_named = |name: &str| {
+        provider
+            .split(|letter: char| !letter.is_ascii_alphanumeric())
+            .any(|word| word == name)
     };
-    Dialect::ALL.into_iter().find(named)
+    CALLED
+        .into_iter()
+        .chain(all)
+        .find_map(|(name, dialect)| is_named(name).then_some(dialect))
+        // Names of others that stand for it are those of a proxy.
+        .filter(|&dialect| dialect != Dialect::Claude || by_names == Dialect::Unknown)
+        .filter(|&dialect| dialect != Dialect::Unknown)
 }
 
 fn class(status: u16, error: Option<&ErrorBody>, hints: &ServerHints) -> Class {
-    let mut details = ErrorDetails::NONE;
-    if let Some(error) = error {
-        details = ErrorDetails::new(&error.kind)
-            .code(&error.code)
-            .message(&error.message);
-    }
+    let details = error.map_or(ErrorDetails::NONE, ErrorBody::details);
     classify(status, details, hints, Phase::Head)
 }
 

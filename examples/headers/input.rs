@@ -5,17 +5,21 @@
 //! or in a `response` in it:
 //!
 //! - the status: a number, `"429"`, `"429 Too Many Requests"`, or an object with
-//!   a `code`;
+//!   a `code`; else the `:status` among the headers;
 //! - the headers: an object of strings, numbers or lists of them; a list of
-//!   pairs, of objects with a `name` and a `value`, or of lines; or lines in one
-//!   string;
-//! - the body: a string, an object with a `string`, or the JSON that it is;
+//!   pairs, of objects with a `name` and a `value`, of lines, or of names and
+//!   values by turns; or lines in one string. Where there are none, the object
+//!   itself is taken for them, as `curl -w '%{header_json}'` prints it;
+//! - the body: a string, an object with a `string` or a `text`, or the JSON that
+//!   it is;
 //! - the `provider`, whose word is taken where names alone do not tell.
 //!
-//! Objects may also stand in one list, or over several lines.
+//! Objects may also stand in one list, or over several lines, or be the entries
+//! of an HTTP archive or a cassette.
 
 use core::fmt;
 
+use sendwhen::{Field, HeaderParser};
 use serde_json::Value;
 
 /// A response, as it was recorded.
@@ -61,8 +65,10 @@ const STATUS: [&str; 7] = [
     "Status",
     "code",
 ];
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 8] = [
     "headers",
+    "raw_headers",
+    "rawHeaders",
     "response_headers",
     "responseHeaders",
     "Headers",
@@ -70,7 +76,7 @@ const HEADERS: [&str; 6] = [
     "fields",
 ];
 const BODY: [&str; 5] = ["body", "response_body", "responseBody", "Body", "content"];
-const RESPONSE: [&str; 2] = ["response", "Response"];
+const RESPONSE: [&str; 4] = ["response", "Response", "res", "resp"];
 const PROVIDER: [&str; 3] = ["provider", "dialect", "vendor"];
 
 /// Line by line, so that one that cannot be read hinders no other; as a whole
@@ -81,15 +87,18 @@ fn objects(text: &str) -> Vec<Read> {
             .zip(text.lines())
             .filter(|(_, line)| !line.trim().is_empty())
     };
-    let is_object = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|v| v.is_object());
+    let is_object = |line: &str| {
+        let value = serde_json::from_str::<Value>(line);
+        value.is_ok_and(|value| value.is_object() && entries(&value).is_none())
+    };
     if lines().any(|(_, line)| is_object(line)) {
         return lines().map(|(number, line)| object(number, line)).collect();
     }
     let mut all = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        match value {
-            Ok(Value::Array(values)) => all.extend(values.iter().map(|value| response(1, value))),
-            Ok(value) => all.push(response(1, &value)),
+        match value.as_ref().map(|value| (value, entries(value))) {
+            Ok((_, Some(values))) => all.extend(values.iter().map(|value| response(1, value))),
+            Ok((value, None)) => all.push(response(1, value)),
             Err(error) => {
                 let line = error.line();
                 all.push(Err(unreadable(line, error)));
@@ -98,6 +107,14 @@ fn objects(text: &str) -> Vec<Read> {
         }
     }
     all
+}
+
+/// The list that `value` is, or that stands in it for all that was recorded.
+fn entries(value: &Value) -> Option<&Vec<Value>> {
+    const LISTS: [&str; 4] = ["/log/entries", "/http_interactions", "/interactions", ""];
+    LISTS
+        .into_iter()
+        .find_map(|at| value.pointer(at)?.as_array())
 }
 
 fn object(line: usize, text: &str) -> Read {
@@ -129,14 +146,15 @@ fn response(line: usize, value: &Value) -> Read {
             Some(status(value).ok_or_else(why)?)
         }
     };
-    let mut fields = Vec::new();
-    match find(&HEADERS) {
-        None => {
+    let headers = find(&HEADERS)
+        .or_else(|| Some(value).filter(|value| is_bare(value)))
+        .ok_or_else(|| {
             let why = format!("no headers under any of {}", HEADERS.join(", "));
-            return Err(unreadable(line, why));
-        }
-        Some(value) => collect(value, &mut fields).map_err(|why| unreadable(line, why))?,
-    }
+            unreadable(line, why)
+        })?;
+    let mut fields = Vec::new();
+    collect(headers, &mut fields).map_err(|why| unreadable(line, why))?;
+    let status = status.or_else(|| pseudo(&mut fields));
     let provider = member(value, &PROVIDER).and_then(Value::as_str);
     Ok(Response {
         status,
@@ -146,13 +164,36 @@ fn response(line: usize, value: &Value) -> Read {
     })
 }
 
+/// Whether an object is itself the headers: one of its members is, and all are
+/// what headers may be.
+fn is_bare(value: &Value) -> bool {
+    let is_name = |name: &str| {
+        HeaderParser::new().field(name.as_bytes(), b"") != Field::Ignored
+            || ["content-type", "server"].contains(&name.to_ascii_lowercase().as_str())
+    };
+    value.as_object().is_some_and(|map| {
+        let mut values = map.values();
+        map.keys().any(|name| is_name(name)) && values.all(|value| !value.is_object())
+    })
+}
+
+/// Takes the fields out that HTTP/2 has for the status line, and gives the
+/// status.
+fn pseudo(fields: &mut Vec<(String, String)>) -> Option<u16> {
+    let status = fields.iter().find(|(name, _)| name == ":status");
+    let status = status.and_then(|(_, value)| value.trim().parse().ok());
+    fields.retain(|(name, _)| !name.starts_with(':'));
+    status
+}
+
 fn member<'a>(value: &'a Value, names: &[&str]) -> Option<&'a Value> {
     names.iter().find_map(|name| value.get(name))
 }
 
 fn status(value: &Value) -> Option<u16> {
     match value {
-        Value::Number(number) => u16::try_from(number.as_u64()?).ok(),
+        // Some tables make decimals of all their numbers.
+        Value::Number(number) => number.to_string().trim_end_matches(".0").parse().ok(),
         Value::String(text) => text.split_whitespace().find_map(|word| word.parse().ok()),
         Value::Object(_) => status(member(value, &STATUS)?),
         _ => None,
@@ -163,7 +204,7 @@ fn body(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Object(map) => match map.get("string") {
+        Value::Object(_) => match member(value, &["string", "text"]) {
             Some(Value::String(text)) => Some(text.clone()),
             _ => Some(value.to_string()),
         },
@@ -182,6 +223,10 @@ fn collect(value: &Value, fields: &mut Vec<(String, String)>) -> Result<(), Stri
             Ok(())
         }
         Value::Array(list) => {
+            if let Some(pairs) = by_turns(list) {
+                fields.extend(pairs);
+                return Ok(());
+            }
             for (place, entry) in (1..).zip(list) {
                 pair(entry, fields).map_err(|why| format!("header {place}: {why}"))?;
             }
@@ -189,7 +234,7 @@ fn collect(value: &Value, fields: &mut Vec<(String, String)>) -> Result<(), Stri
         }
         Value::String(lines) => {
             for text in lines.lines().filter(|text| !text.trim().is_empty()) {
-                if !text.starts_with("HTTP/") {
+                if status_line(text).is_none() {
                     fields.push(split(text)?);
                 }
             }
@@ -197,6 +242,21 @@ fn collect(value: &Value, fields: &mut Vec<(String, String)>) -> Result<(), Stri
         }
         _ => Err(format!("headers that are none: {}", kind(value))),
     }
+}
+
+/// Names and values by turns, as Node.js hands them out. No name has a colon or
+/// a blank in it, as lines have.
+fn by_turns(list: &[Value]) -> Option<Vec<(String, String)>> {
+    let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+    let is_name = |name: &str| !name.is_empty() && !name.contains([':', ' ']);
+    let pairs = texts?
+        .chunks(2)
+        .map(|pair| match *pair {
+            [name, value] if is_name(name) => Some((name.to_owned(), value.to_owned())),
+            _ => None,
+        })
+        .collect::<Option<Vec<_>>>();
+    pairs.filter(|pairs| !pairs.is_empty())
 }
 
 fn pair(entry: &Value, fields: &mut Vec<(String, String)>) -> Result<(), String> {
@@ -240,8 +300,11 @@ fn each(name: &str, value: &Value, fields: &mut Vec<(String, String)>) -> Result
 }
 
 fn split(text: &str) -> Result<(String, String), String> {
-    match text.split_once(':') {
-        Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+    // The fields that HTTP/2 has for the status line begin with a colon.
+    let begins = text.bytes().take_while(|&byte| byte == b':').count();
+    let (begin, rest) = text.split_at(begins.min(1));
+    match rest.split_once(':') {
+        Some((name, value)) => Ok((format!("{begin}{}", name.trim()), value.trim().to_owned())),
         None => Err(format!("no colon in {text:?}")),
     }
 }
@@ -257,15 +320,27 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Heads as HTTP writes them, with their bodies; also as `curl -v` shows them.
-/// Several may follow one another, as when a proxy or a redirect answers first.
-/// Interim answers, 1xx, are left out.
+/// Heads as HTTP writes them, with their bodies; also as `curl -v` and `wget -S`
+/// show them. Several may follow one another, as when a redirect answers first.
+/// Interim answers, 1xx, are left out, and so is that of a proxy that a tunnel
+/// is there.
 fn heads(text: &str) -> Vec<Read> {
     let mut all: Vec<Read> = Vec::new();
     let mut current: Option<Response> = None;
-    let mut is_body = false;
-    for (number, line) in (1..).zip(text.lines()) {
+    let (mut is_body, mut is_tunnel, mut indent) = (false, false, 0);
+    // What stands before the first head is of the tool that printed it.
+    let is_head = |line: &str| status_line(line.trim_start_matches(['<', ' ', '\t'])).is_some();
+    let before = text.lines().position(is_head).unwrap_or(0);
+    for (number, line) in (1..).zip(text.lines()).skip(before) {
         let line = line.strip_suffix('\r').unwrap_or(line);
+        let begun = line.trim_start();
+        if status_line(begun).is_some() {
+            indent = line.len() - begun.len();
+        }
+        let line = match line.split_at_checked(indent) {
+            Some((blanks, rest)) if blanks.trim().is_empty() => rest,
+            _ => line,
+        };
         let line = match line.split_at_checked(2) {
             Some(("< ", rest)) => rest,
             Some(("> " | "* " | "{ " | "} ", _)) if !is_body => continue,
@@ -273,7 +348,10 @@ fn heads(text: &str) -> Vec<Read> {
             _ => line,
         };
         if let Some(status) = status_line(line) {
-            all.extend(current.take().map(Ok));
+            all.extend(current.take().filter(|_| !is_tunnel).map(Ok));
+            is_tunnel = line
+                .to_ascii_lowercase()
+                .ends_with(" connection established");
             current = Some(Response {
                 status: Some(status),
                 ..Response::default()
@@ -299,7 +377,11 @@ fn heads(text: &str) -> Vec<Read> {
             }
         }
     }
-    all.extend(current.map(Ok));
+    all.extend(current.filter(|_| !is_tunnel).map(Ok));
+    for response in all.iter_mut().flatten() {
+        let status = pseudo(&mut response.fields);
+        response.status = response.status.or(status);
+    }
     all.retain(|read| {
         let status = read.as_ref().ok().and_then(|response| response.status);
         !status.is_some_and(|status| (100..200).contains(&status))
@@ -309,7 +391,9 @@ fn heads(text: &str) -> Vec<Read> {
 
 /// The status of `HTTP/1.1 429 Too Many Requests`.
 fn status_line(line: &str) -> Option<u16> {
-    let mut words = line.strip_prefix("HTTP/")?.split_whitespace();
-    words.next()?;
-    words.next()?.parse().ok()
+    let (begin, rest) = line.split_at_checked(5)?;
+    let mut words = rest.split_whitespace();
+    let _version = words.next()?;
+    let status = words.next()?.parse().ok();
+    status.filter(|_| begin.eq_ignore_ascii_case("HTTP/"))
 }

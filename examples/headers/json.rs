@@ -110,11 +110,15 @@ fn span(window: Duration) -> String {
 }
 
 /// Milliseconds, whole where they are.
-#[expect(clippy::float_arithmetic, reason = "for people")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::float_arithmetic,
+    reason = "for people"
+)]
 fn millis(wait: Duration) -> Value {
     let whole = wait.subsec_nanos() % 1_000_000 == 0;
     match u64::try_from(wait.as_millis()) {
         Ok(millis) if whole => millis.into(),
-        _ => Number::from_f64(wait.as_secs_f64() * 1e3).map_or(Value::Null, Value::Number),
+        _ => Number::from_f64(wait.as_nanos() as f64 / 1e6).map_or(Value::Null, Value::Number),
     }
 }

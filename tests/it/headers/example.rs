@@ -51,6 +51,24 @@ fn headers_may_be_written_in_many_ways() {
             "- a=1 b=2",
         ),
         (
+            r#"{"status":429.0,"rawHeaders":["a","1","b",""]}"#,
+            "429 a=1 b=",
+        ),
+        (r#"{"headers":{":status":"429","a":["1"]}}"#, "429 a=1"),
+        (r#"{"res":{"statusCode":429,"headers":{"a":1}}}"#, "429 a=1"),
+        (
+            r#"{"retry-after":["5"],"x":["1","2"]}"#,
+            "- retry-after=5 x=1 x=2",
+        ),
+        (
+            r#"{"log":{"entries":[{"request":{},"response":{"status":429,"headers":[{"name":"a","value":"1"}],"content":{"text":"x"}}}]}}"#,
+            "429 a=1 / x",
+        ),
+        (
+            r#"{"http_interactions":[{"response":{"status":{"code":429},"headers":{"a":["1"]}}}]}"#,
+            "429 a=1",
+        ),
+        (
             r#"{"status":200,"headers":[],"body":{"error":null}}"#,
             r#"200 / {"error":null}"#,
         ),
@@ -98,14 +116,16 @@ fn heads_are_read_as_curl_prints_them() {
                 HTTP/2 429 \r\na: 1\r\nb:\r\n 2\r\n\r\n{\"error\":\r\nnull}\r\nHTTP/1.1 200 OK\nc: http://x\n\n";
     assert_eq!(
         read(curl),
-        ["200", "429 a=1 b= 2 / {\"error\":\nnull}", "200 c=http://x"]
+        ["429 a=1 b= 2 / {\"error\":\nnull}", "200 c=http://x"]
     );
     let verbose =
         "* Connected\n> GET / HTTP/1.1\n> host: x\n>\n< HTTP/1.1 429 X\n< a: 1\n<\nbody\n";
-    assert_eq!(
-        read(verbose),
-        ["line 4: no colon in \">\"", "429 a=1 / body"]
-    );
+    assert_eq!(read(verbose), ["429 a=1 / body"]);
+    let wget = "--2026-- https://x\nResolving x... 1.2.3.4\n  HTTP/1.1 429 X\n  a: 1\n  b: 2\n";
+    assert_eq!(read(wget), ["429 a=1 b=2"]);
+    let moved = "$ curl -i\nhttp/2 301\nlocation: /x\n\nHTTP/2 429\n:x: 1\na: 1\n\n";
+    assert_eq!(read(moved), ["301 location=/x", "429 a=1"]);
+    assert_eq!(read(":status: 429\na: 1\n"), ["429 a=1"]);
     assert_eq!(read("a: 1\nb: 2\n"), ["- a=1 b=2"]);
     assert_eq!(
         read("a: 1\nnothing\n"),
