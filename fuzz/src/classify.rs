@@ -49,7 +49,13 @@ fn check_class(status: u16, error: ErrorDetails<'_>, hints: &ServerHints) {
             .any(|meter| meter.remaining.is_some_and(|left| left.shown <= 0));
     assert!(fine || class != Class::Success);
     assert!(!fine || refused || class == Class::Success);
-    assert!(!fine || matches!(class, Class::Success | Class::Throttled(_) | Class::CallerError));
+    assert!(
+        !fine
+            || matches!(
+                class,
+                Class::Success | Class::Throttled(_) | Class::CallerError
+            )
+    );
 
     let told = |should_retry| {
         let mut told = *hints;
