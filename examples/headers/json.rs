@@ -77,8 +77,13 @@ fn utilization(left: i64) -> Option<Value> {
     Number::from_f64(used as f64 / 1e6).map(Value::Number)
 }
 
-/// The pool's name, as `priority`, `unified_5h`, `search` or `month`.
+/// The pool's name, as `priority`, `unified_5h`, `unified_7d_opus`, `search` or
+/// `month`.
 pub(crate) fn pool(meter: &Meter) -> String {
+    let of_models = meter.family.as_str().strip_prefix("unified_");
+    if let (Some(models), Some(window)) = (of_models, meter.window) {
+        return format!("unified_{}_{models}", span(window));
+    }
     let mut parts = Vec::new();
     if meter.family != Family::Standard {
         parts.push(meter.family.as_str().to_owned());
