@@ -22,6 +22,20 @@ use crate::{
 };
 
 /// What became of a request, as far as it tells how many may be under way.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{AdaptiveInFlight, Instant, Outcome};
+///
+/// let after = |outcome| {
+///     let mut cap = AdaptiveInFlight::new(20, 1, 100, Duration::from_secs(600))?;
+///     let slot = cap.try_acquire(Instant::ZERO).unwrap();
+///     cap.release(Instant::ZERO, slot, outcome);
+///     Ok(cap.cap())
+/// };
+/// assert_eq!([after(Outcome::Refused)?, after(Outcome::Unknown)?], [18, 20]);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -79,6 +93,18 @@ pub struct AdaptiveInFlight {
 }
 
 /// A place under an [`AdaptiveInFlight`] cap.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{AdaptiveInFlight, Instant, Limit};
+///
+/// // As a limit among others, places are taken several at a time.
+/// let mut cap = AdaptiveInFlight::new(20, 1, 100, Duration::from_secs(600))?;
+/// let mut slot = cap.charge(Instant::ZERO, 3);
+/// cap.refund(Instant::ZERO, &mut slot, 2);
+/// assert_eq!(cap.taken(Instant::ZERO), 1);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(PartialEq, Eq, Debug)]
 #[must_use = "a place that is not released is taken until it expires"]
 pub struct AdaptiveSlot {
@@ -91,6 +117,15 @@ impl AdaptiveInFlight {
     /// At first `start` at once, and always between `least` and `most`; a place
     /// that is not given back is free again after `lifetime`, at most an eighth
     /// of it later.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{AdaptiveInFlight, ConfigError};
+    ///
+    /// const HOUR: Duration = Duration::from_secs(3_600);
+    /// assert!(AdaptiveInFlight::new(20, 1, 100, HOUR).is_ok());
+    /// assert_eq!(AdaptiveInFlight::new(20, 30, 100, HOUR), Err(ConfigError::EmptyRange));
+    /// ```
     ///
     /// # Errors
     /// Where `least` is 0, `start` not between it and `most`, or `lifetime`
@@ -120,6 +155,17 @@ impl AdaptiveInFlight {
 
     /// Whether there is a place at `now`.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{AdaptiveInFlight, Instant, Refusal};
+    ///
+    /// let mut cap = AdaptiveInFlight::new(1, 1, 100, Duration::from_secs(8))?;
+    /// assert_eq!(cap.peek(Instant::ZERO), Ok(()));
+    /// let _held = cap.try_acquire(Instant::ZERO).unwrap();
+    /// assert_eq!(cap.peek(Instant::ZERO), Err(Refusal::Until(Instant::from_secs(9))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] the instant at which enough places expire.
     pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
@@ -127,6 +173,17 @@ impl AdaptiveInFlight {
     }
 
     /// Takes a place at `now`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{AdaptiveInFlight, Instant};
+    ///
+    /// let mut cap = AdaptiveInFlight::new(2, 1, 100, Duration::from_secs(600))?;
+    /// let held = [(); 2].map(|()| cap.try_acquire(Instant::ZERO).unwrap());
+    /// assert!(cap.try_acquire(Instant::ZERO).is_err());
+    /// # drop(held);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`peek`](Self::peek).
@@ -136,6 +193,20 @@ impl AdaptiveInFlight {
     }
 
     /// Gives a place back, and learns from what became of its request.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{AdaptiveInFlight, Instant, Outcome};
+    ///
+    /// let mut cap = AdaptiveInFlight::new(10, 1, 100, Duration::from_secs(600))?;
+    /// let [first, second] = [(); 2].map(|()| cap.try_acquire(Instant::ZERO).unwrap());
+    /// cap.release(Instant::ZERO, first, Outcome::Refused);
+    /// assert_eq!(cap.cap(), 9);
+    /// // It was sent before the cap fell.
+    /// cap.release(Instant::ZERO, second, Outcome::Refused);
+    /// assert_eq!(cap.cap(), 9);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn release(&mut self, now: Instant, slot: AdaptiveSlot, outcome: Outcome) {
         let used = self.taken(now);
         self.latest = self.latest.max(now);
@@ -164,11 +235,31 @@ impl AdaptiveInFlight {
     }
 
     /// How many may be under way.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::AdaptiveInFlight;
+    ///
+    /// let cap = AdaptiveInFlight::new(20, 1, 100, Duration::from_secs(600))?;
+    /// assert_eq!(cap.cap(), 20);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn cap(&self) -> u32 {
         self.cap
     }
 
     /// How many places are taken at `now`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{AdaptiveInFlight, Instant};
+    ///
+    /// let mut cap = AdaptiveInFlight::new(20, 1, 100, Duration::from_secs(8))?;
+    /// let _vanished = cap.try_acquire(Instant::ZERO).unwrap();
+    /// assert_eq!(cap.taken(Instant::from_secs(8)), 1);
+    /// assert_eq!(cap.taken(Instant::from_secs(9)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn taken(&self, now: Instant) -> u32 {
         self.flights.count(now.max(self.latest))
     }

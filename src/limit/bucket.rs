@@ -110,6 +110,18 @@ struct Earlier {
 }
 
 /// What [`TokenBucket`] remembers of one charge, so that it can be given back.
+///
+/// ```
+/// use sendwhen::{Instant, Rate, TokenBucket};
+///
+/// // 1 000 tokens were thought of, and 400 used.
+/// let mut bucket = TokenBucket::new(Rate::per_minute(1_000)?, 1_000)?;
+/// let mut charge = bucket.try_acquire(Instant::ZERO, 1_000).unwrap();
+/// bucket.refund(&mut charge, 600);
+/// assert_eq!(charge.amount(), 400);
+/// assert_eq!(bucket.available(Instant::ZERO), 600);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Charge {
@@ -129,6 +141,16 @@ pub struct Charge {
 
 impl Charge {
     /// How much was charged and has not been given back.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 10)?;
+    /// let mut charge = bucket.charge(Instant::ZERO, 7);
+    /// bucket.refund(&mut charge, 2);
+    /// assert_eq!(charge.amount(), 5);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn amount(&self) -> u64 {
         self.amount
     }
@@ -141,6 +163,18 @@ impl Charge {
 }
 
 /// Leave to go at an instant, charged already.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, Rate, TokenBucket};
+///
+/// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 2)?;
+/// let _all = bucket.charge(Instant::ZERO, 2);
+/// let turn = bucket.reserve(Instant::ZERO, 1, Duration::from_secs(5)).unwrap();
+/// assert_eq!(turn.at(), Instant::from_secs(1));
+/// assert_eq!(turn.charge().amount(), 1);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "what is reserved and not used is lost until it is cancelled"]
 pub struct Reservation {
@@ -152,11 +186,34 @@ pub struct Reservation {
 
 impl Reservation {
     /// When it may go.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 2)?;
+    /// let now = bucket.reserve(Instant::ZERO, 2, Duration::ZERO).unwrap();
+    /// assert_eq!(now.at(), Instant::ZERO);
+    /// let later = bucket.reserve(Instant::ZERO, 2, Duration::MAX).unwrap();
+    /// assert_eq!(later.at(), Instant::from_secs(2));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn at(&self) -> Instant {
         self.at
     }
 
     /// The charge, to give a part of it back by [`TokenBucket::refund`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 10)?;
+    /// let mut charge = bucket.reserve(Instant::ZERO, 8, Duration::ZERO).unwrap().charge();
+    /// bucket.refund(&mut charge, 5);
+    /// assert_eq!(bucket.available(Instant::ZERO), 7);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn charge(self) -> Charge {
         self.charge
     }
@@ -164,6 +221,16 @@ impl Reservation {
 
 impl TokenBucket {
     /// A full bucket that holds `burst` and refills at `rate`.
+    ///
+    /// ```
+    /// use sendwhen::{ConfigError, Instant, Rate, TokenBucket};
+    ///
+    /// const FIFTY: Result<Rate, ConfigError> = Rate::per_minute(50);
+    /// let bucket = TokenBucket::new(FIFTY?, 10)?;
+    /// assert_eq!(bucket.available(Instant::ZERO), 10);
+    /// assert_eq!(TokenBucket::new(FIFTY?, 0), Err(ConfigError::ZeroBurst));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// Where `burst` is 0.
@@ -223,16 +290,43 @@ impl TokenBucket {
     }
 
     /// Its rate of refill.
+    ///
+    /// ```
+    /// use sendwhen::{Rate, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::new(Rate::per_minute(60)?, 10)?;
+    /// assert_eq!(bucket.rate(), Rate::per_second(1)?);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn rate(&self) -> Rate {
         self.rate
     }
 
     /// The most that it holds.
+    ///
+    /// ```
+    /// use sendwhen::{Rate, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::new(Rate::per_minute(60)?, 10)?;
+    /// assert_eq!(bucket.burst(), 10);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn burst(&self) -> u64 {
         self.burst
     }
 
     /// Whether `amount` would pass at `now`; changes nothing.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Refusal, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 10)?;
+    /// let _most = bucket.charge(Instant::ZERO, 8);
+    /// assert_eq!(bucket.peek(Instant::ZERO, 2), Ok(()));
+    /// assert_eq!(bucket.peek(Instant::ZERO, 5), Err(Refusal::Until(Instant::from_secs(3))));
+    /// assert_eq!(bucket.peek(Instant::ZERO, 11), Err(Refusal::Never));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
@@ -257,6 +351,17 @@ impl TokenBucket {
     ///
     /// A `now` before that of an earlier call is answered as of `now`, with all
     /// that was charged since counted: it admits no more.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Refusal, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 10)?;
+    /// assert!(bucket.try_acquire(Instant::ZERO, 10).is_ok());
+    /// let refused = bucket.try_acquire(Instant::ZERO, 1);
+    /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(1))));
+    /// assert!(bucket.try_acquire(Instant::from_secs(1), 1).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::Until`] with the exact instant from which it passes, or
@@ -343,6 +448,19 @@ impl TokenBucket {
     /// that was promised, and without a trace where nothing was charged or given
     /// back since. Else what the promise was rounded up by, less than a
     /// nanosecond's refill, may be lost.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 10)?;
+    /// let _all = bucket.charge(Instant::ZERO, 10);
+    /// let [first, second] = [3, 4].map(|n| bucket.reserve(Instant::ZERO, n, Duration::MAX).unwrap());
+    /// bucket.cancel(first);
+    /// bucket.cancel(second);
+    /// assert_eq!(bucket.peek(Instant::from_secs(1), 1), Ok(()));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn cancel(&mut self, mut reservation: Reservation) {
         let charge = &mut reservation.charge;
         let untouched = charge.serial == self.serial
@@ -488,11 +606,32 @@ impl TokenBucket {
     }
 
     /// What it holds at `now`, rounded down; 0 where it is in debt.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(2)?, 10)?;
+    /// let _some = bucket.charge(Instant::ZERO, 8);
+    /// assert_eq!(bucket.available(Instant::from_millis(999)), 3);
+    /// assert_eq!(bucket.available(Instant::from_secs(60)), 10);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn available(&self, now: Instant) -> u64 {
         self.whole(self.depth.saturating_sub(self.owed(now)))
     }
 
     /// How far it is below empty at `now`, rounded up; 0 where it is not.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, TokenBucket};
+    ///
+    /// let mut bucket = TokenBucket::new(Rate::per_second(2)?, 10)?;
+    /// let _more = bucket.charge(Instant::ZERO, 15);
+    /// assert_eq!(bucket.debt(Instant::ZERO), 5);
+    /// assert_eq!(bucket.debt(Instant::from_millis(100)), 5);
+    /// assert_eq!(bucket.debt(Instant::from_secs(3)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn debt(&self, now: Instant) -> u64 {
         self.tokens_in(self.owed(now).saturating_sub(self.depth))
     }

@@ -75,6 +75,15 @@ impl Cells {
 impl SlidingCounter {
     /// About `limit` in any `window`; the first begins with the first use.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ConfigError, SlidingCounter};
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// assert!(SlidingCounter::new(60, MINUTE).is_ok());
+    /// assert_eq!(SlidingCounter::new(0, MINUTE), Err(ConfigError::ZeroLimit));
+    /// ```
+    ///
     /// # Errors
     /// Where `limit` or `window` is 0, or `window` 292 years or longer.
     pub const fn new(limit: u64, window: Duration) -> Result<Self, ConfigError> {
@@ -112,6 +121,18 @@ impl SlidingCounter {
 
     /// The same, empty, with windows that begin where the wall clock shows a
     /// whole multiple of their length since 1970. At `now` it shows `wall`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SlidingCounter, UnixTime};
+    ///
+    /// // 20 seconds before a full minute.
+    /// let (now, wall) = (Instant::from_secs(7), UnixTime::from_secs(1_779_141_640));
+    /// let mut counter = SlidingCounter::new(60, Duration::from_secs(60))?.aligned_to_epoch(now, wall);
+    /// let _all = counter.charge(now, 60);
+    /// assert_eq!(counter.used(Instant::from_secs(27 + 15)), 45);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn aligned_to_epoch(mut self, now: Instant, wall: UnixTime) -> Self {
         self.windows = self.windows.aligned_to_epoch(now, wall);
@@ -120,6 +141,16 @@ impl SlidingCounter {
     }
 
     /// Whether `amount` would pass at `now`; changes nothing.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Refusal, SlidingCounter};
+    ///
+    /// let counter = SlidingCounter::new(60, Duration::from_secs(60))?;
+    /// assert_eq!(counter.peek(Instant::ZERO, 60), Ok(()));
+    /// assert_eq!(counter.peek(Instant::ZERO, 61), Err(Refusal::Never));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
@@ -152,6 +183,17 @@ impl SlidingCounter {
     /// clock went back, the newest window counts, and no more passes than would
     /// have passed then.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Refusal, SlidingCounter};
+    ///
+    /// let mut counter = SlidingCounter::new(60, Duration::from_secs(60))?;
+    /// assert!(counter.try_acquire(Instant::ZERO, 60).is_ok());
+    /// let refused = counter.try_acquire(Instant::from_secs(30), 30);
+    /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(90))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] with the exact instant from which it passes, or
     /// [`Refusal::Never`] where `amount` is more than the limit.
@@ -162,6 +204,17 @@ impl SlidingCounter {
 
     /// Takes `amount` at `now` whether it passes or not. What is beyond the
     /// limit counts in this window and the next.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SlidingCounter};
+    ///
+    /// let mut counter = SlidingCounter::new(60, Duration::from_secs(60))?;
+    /// let _more_than_thought = counter.charge(Instant::ZERO, 90);
+    /// assert_eq!(counter.used(Instant::ZERO), 90);
+    /// assert_eq!(counter.used(Instant::from_secs(90)), 45);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn charge(&mut self, now: Instant, amount: u64) -> WindowCharge {
         if self.windows.place(now) == Place::None {
             self.windows.begin_for_ever(now);
@@ -178,6 +231,17 @@ impl SlidingCounter {
     /// Gives `amount` of a charge back, or all of it where that is less: it is
     /// as if it had not been charged. Nothing, once the window after its own has
     /// ended.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SlidingCounter};
+    ///
+    /// let mut counter = SlidingCounter::new(60, Duration::from_secs(60))?;
+    /// let mut charge = counter.charge(Instant::ZERO, 60);
+    /// counter.refund(&mut charge, 20);
+    /// assert_eq!(counter.used(Instant::ZERO), 40);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn refund(&mut self, charge: &mut WindowCharge, amount: u64) {
         let amount = amount.min(charge.amount);
         charge.amount = charge.amount.saturating_sub(amount);
@@ -191,6 +255,17 @@ impl SlidingCounter {
     }
 
     /// What it counts in the window that ends at `now`, rounded up; saturating.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SlidingCounter};
+    ///
+    /// let mut counter = SlidingCounter::new(60, Duration::from_secs(60))?;
+    /// let _some = counter.charge(Instant::ZERO, 10);
+    /// let after = |secs| counter.used(Instant::from_secs(secs));
+    /// assert_eq!([after(59), after(60), after(93), after(120)], [10, 10, 5, 0]);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn used(&self, now: Instant) -> u64 {
         let (start, cells) = self.seen_at(now);
         let length = self.windows.length();

@@ -51,6 +51,14 @@ impl FixedWindow {
     /// At most `limit` in each `window`; one begins with the first use after
     /// the last one ended.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ConfigError, FixedWindow};
+    ///
+    /// assert!(FixedWindow::new(50, Duration::from_secs(60)).is_ok());
+    /// assert_eq!(FixedWindow::new(50, Duration::ZERO), Err(ConfigError::ZeroWindow));
+    /// ```
+    ///
     /// # Errors
     /// Where `limit` or `window` is 0, or `window` 292 years or longer.
     pub const fn new(limit: u64, window: Duration) -> Result<Self, ConfigError> {
@@ -69,6 +77,17 @@ impl FixedWindow {
 
     /// The same, empty, with windows that follow each other without a gap; one
     /// of them begins at `edge`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{FixedWindow, Instant};
+    ///
+    /// let at = Instant::from_secs;
+    /// let window = FixedWindow::new(50, Duration::from_secs(60))?.aligned_to(at(90));
+    /// assert_eq!(window.resets(at(0)), Some(at(30)));
+    /// assert_eq!(window.resets(at(30)), Some(at(90)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn aligned_to(mut self, edge: Instant) -> Self {
         self.windows = self.windows.aligned_to(edge);
@@ -99,6 +118,18 @@ impl FixedWindow {
 
     /// Whether `amount` would pass at `now`; changes nothing.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{FixedWindow, Instant, Refusal};
+    ///
+    /// let mut window = FixedWindow::new(50, Duration::from_secs(60))?;
+    /// let _some = window.charge(Instant::ZERO, 30);
+    /// assert_eq!(window.peek(Instant::ZERO, 20), Ok(()));
+    /// assert_eq!(window.peek(Instant::ZERO, 21), Err(Refusal::Until(Instant::from_secs(60))));
+    /// assert_eq!(window.peek(Instant::ZERO, 51), Err(Refusal::Never));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
     #[inline]
@@ -116,6 +147,18 @@ impl FixedWindow {
     /// Takes `amount` at `now` if the window has room for it; changes nothing
     /// if not. Where the clock went back, the newest window counts.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{FixedWindow, Instant, Refusal};
+    ///
+    /// let mut window = FixedWindow::new(50, Duration::from_secs(60))?;
+    /// assert!(window.try_acquire(Instant::ZERO, 50).is_ok());
+    /// let refused = window.try_acquire(Instant::from_secs(59), 1);
+    /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(60))));
+    /// assert_eq!(window.used(Instant::from_secs(59)), 50);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] the end of the window, or [`Refusal::Never`] where
     /// `amount` is more than the limit.
@@ -127,6 +170,17 @@ impl FixedWindow {
 
     /// Takes `amount` at `now` whether the window has room for it or not. What
     /// is beyond the limit is forgotten with the window.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{FixedWindow, Instant};
+    ///
+    /// let mut window = FixedWindow::new(50, Duration::from_secs(60))?;
+    /// let _more_than_thought = window.charge(Instant::ZERO, 80);
+    /// assert_eq!(window.used(Instant::ZERO), 80);
+    /// assert_eq!(window.peek(Instant::from_secs(60), 50), Ok(()));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[inline]
     pub fn charge(&mut self, now: Instant, amount: u64) -> WindowCharge {
         match self.windows.place(now) {
@@ -149,6 +203,21 @@ impl FixedWindow {
 
     /// Gives `amount` of a charge back, or all of it where that is less: it is
     /// as if it had not been charged. Nothing, once the window has ended.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{FixedWindow, Instant};
+    ///
+    /// let mut window = FixedWindow::new(50, Duration::from_secs(60))?;
+    /// let mut first = window.charge(Instant::ZERO, 30);
+    /// window.refund(&mut first, 10);
+    /// assert_eq!(window.used(Instant::ZERO), 20);
+    ///
+    /// let _second = window.charge(Instant::from_secs(60), 5);
+    /// window.refund(&mut first, 20);
+    /// assert_eq!(window.used(Instant::from_secs(60)), 5);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn refund(&mut self, charge: &mut WindowCharge, amount: u64) {
         let amount = if amount < charge.amount {
             amount
@@ -162,6 +231,17 @@ impl FixedWindow {
     }
 
     /// What was charged in the window of `now`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{FixedWindow, Instant};
+    ///
+    /// let mut window = FixedWindow::new(50, Duration::from_secs(60))?;
+    /// let _some = window.charge(Instant::ZERO, 30);
+    /// assert_eq!(window.used(Instant::from_secs(59)), 30);
+    /// assert_eq!(window.used(Instant::from_secs(60)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn used(&self, now: Instant) -> u64 {
         match self.windows.place(now) {
             Place::Same => self.used,
@@ -170,6 +250,18 @@ impl FixedWindow {
     }
 
     /// When the window of `now` ends; `None` where it has not begun.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{FixedWindow, Instant};
+    ///
+    /// let mut window = FixedWindow::new(50, Duration::from_secs(60))?;
+    /// let now = Instant::from_secs(7);
+    /// assert_eq!(window.resets(now), None, "the first use begins it");
+    /// let _first = window.charge(now, 1);
+    /// assert_eq!(window.resets(now), Some(Instant::from_secs(67)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn resets(&self, now: Instant) -> Option<Instant> {
         match self.windows.place(now) {
             Place::Same => Some(self.windows.end(self.windows.start())),

@@ -47,6 +47,18 @@ pub struct InFlight {
 }
 
 /// A place under an [`InFlight`] cap.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{InFlight, Instant, Limit};
+///
+/// // As a limit among others, places are taken several at a time.
+/// let mut cap = InFlight::new(5, Duration::from_secs(600))?;
+/// let mut slot = cap.charge(Instant::ZERO, 3);
+/// cap.refund(Instant::ZERO, &mut slot, 2);
+/// assert_eq!(cap.taken(Instant::ZERO), 1);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(PartialEq, Eq, Debug)]
 #[must_use = "a place that is not released is taken until it expires"]
 pub struct Slot {
@@ -57,6 +69,14 @@ pub struct Slot {
 impl InFlight {
     /// At most `cap` at once; a place that is not given back is free again
     /// after `lifetime`, at most an eighth of it later.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ConfigError, InFlight};
+    ///
+    /// assert!(InFlight::new(5, Duration::from_secs(600)).is_ok());
+    /// assert_eq!(InFlight::new(0, Duration::from_secs(600)), Err(ConfigError::ZeroInFlight));
+    /// ```
     ///
     /// # Errors
     /// Where `cap` is 0, or `lifetime` shorter than a millisecond.
@@ -76,6 +96,17 @@ impl InFlight {
 
     /// Whether there is a place at `now`.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{InFlight, Instant, Refusal};
+    ///
+    /// let mut cap = InFlight::new(1, Duration::from_secs(8))?;
+    /// assert_eq!(cap.peek(Instant::ZERO), Ok(()));
+    /// let _vanished = cap.try_acquire(Instant::ZERO).unwrap();
+    /// assert_eq!(cap.peek(Instant::ZERO), Err(Refusal::Until(Instant::from_secs(9))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] the instant at which enough places expire.
     pub fn peek(&self, now: Instant) -> Result<(), Refusal> {
@@ -83,6 +114,17 @@ impl InFlight {
     }
 
     /// Takes a place at `now`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{InFlight, Instant};
+    ///
+    /// let mut cap = InFlight::new(2, Duration::from_secs(600))?;
+    /// let held = [(); 2].map(|()| cap.try_acquire(Instant::ZERO).unwrap());
+    /// assert!(cap.try_acquire(Instant::ZERO).is_err());
+    /// # drop(held);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`peek`](Self::peek).
@@ -92,11 +134,33 @@ impl InFlight {
     }
 
     /// Gives a place back.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{InFlight, Instant};
+    ///
+    /// let mut cap = InFlight::new(1, Duration::from_secs(600))?;
+    /// let held = cap.try_acquire(Instant::ZERO).unwrap();
+    /// cap.release(Instant::from_secs(3), held);
+    /// assert!(cap.try_acquire(Instant::from_secs(3)).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn release(&mut self, now: Instant, mut slot: Slot) {
         self.refund(now, &mut slot, u32::MAX);
     }
 
     /// How many places are taken at `now`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{InFlight, Instant};
+    ///
+    /// let mut cap = InFlight::new(5, Duration::from_secs(8))?;
+    /// let _vanished = cap.try_acquire(Instant::ZERO).unwrap();
+    /// assert_eq!(cap.taken(Instant::from_secs(8)), 1);
+    /// assert_eq!(cap.taken(Instant::from_secs(9)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn taken(&self, now: Instant) -> u32 {
         self.flights.count(now.max(self.latest))
     }

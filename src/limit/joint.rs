@@ -253,6 +253,15 @@ pub struct Of<L> {
 
 impl<L> Of<L> {
     /// `limit`, of `dimension`.
+    ///
+    /// ```
+    /// use sendwhen::{Cost, Dimension, Instant, Limit, Of, Rate, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::new(Rate::per_minute(50)?, 50)?;
+    /// let requests = Of::new(Dimension::Requests, bucket);
+    /// assert!(requests.peek(Instant::ZERO, Cost::request()).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn new(dimension: Dimension, limit: L) -> Self {
         Self { dimension, limit }
     }

@@ -60,6 +60,15 @@ pub struct SlidingLog<S> {
 }
 
 /// What passed at one instant.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{LogEntry, SlidingLog};
+///
+/// // As many as requests may pass in the window.
+/// let mut room = [LogEntry::EMPTY; 50];
+/// assert!(SlidingLog::new(50, Duration::from_secs(60), &mut room[..]).is_ok());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LogEntry {
     at: Instant,
@@ -68,6 +77,12 @@ pub struct LogEntry {
 
 impl LogEntry {
     /// Nothing yet.
+    ///
+    /// ```
+    /// use sendwhen::LogEntry;
+    ///
+    /// assert_eq!(LogEntry::EMPTY, LogEntry::default());
+    /// ```
     pub const EMPTY: Self = Self {
         at: Instant::ZERO,
         amount: 0,
@@ -75,6 +90,17 @@ impl LogEntry {
 }
 
 /// What a [`SlidingLog`] remembers of a charge, so that it can be given back.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, LogEntry, SlidingLog};
+///
+/// let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 8])?;
+/// let mut charge = log.try_acquire(Instant::ZERO, 9).unwrap();
+/// log.refund(&mut charge, 4);
+/// assert_eq!(charge.amount(), 5);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LogCharge {
     amount: u64,
@@ -83,6 +109,15 @@ pub struct LogCharge {
 
 impl LogCharge {
     /// How much was charged and has not been given back.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, LogEntry, SlidingLog};
+    ///
+    /// let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 8])?;
+    /// assert_eq!(log.charge(Instant::ZERO, 7).amount(), 7);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn amount(&self) -> u64 {
         self.amount
     }
@@ -91,6 +126,14 @@ impl LogCharge {
 impl<S> SlidingLog<S> {
     /// An empty log of at most `limit` in any `window`, in the room of
     /// `entries`, whose contents do not matter.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ConfigError, LogEntry, SlidingLog};
+    ///
+    /// let none = SlidingLog::new(0, Duration::from_secs(60), [LogEntry::EMPTY; 8]);
+    /// assert_eq!(none, Err(ConfigError::ZeroLimit));
+    /// ```
     ///
     /// # Errors
     /// Where `limit` or `window` is 0, or `window` 292 years or longer.
@@ -121,6 +164,18 @@ impl<S> SlidingLog<S> {
 impl<S: AsRef<[LogEntry]> + AsMut<[LogEntry]>> SlidingLog<S> {
     /// Whether `amount` would pass at `now`; changes nothing.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, LogEntry, Refusal, SlidingLog};
+    ///
+    /// let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 8])?;
+    /// let _some = log.charge(Instant::ZERO, 5);
+    /// assert_eq!(log.peek(Instant::ZERO, 4), Ok(()));
+    /// assert_eq!(log.peek(Instant::ZERO, 5), Err(Refusal::Until(Instant::from_secs(60))));
+    /// assert_eq!(log.peek(Instant::ZERO, 10), Err(Refusal::Never));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek(&self, now: Instant, amount: u64) -> Result<(), Refusal> {
@@ -136,6 +191,17 @@ impl<S: AsRef<[LogEntry]> + AsMut<[LogEntry]>> SlidingLog<S> {
     /// Takes `amount` at `now` if it passes; changes nothing if not. Where the
     /// clock went back, it counts as of the latest instant.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, LogEntry, Refusal, SlidingLog};
+    ///
+    /// let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 8])?;
+    /// assert!(log.try_acquire(Instant::from_secs(10), 9).is_ok());
+    /// let refused = log.try_acquire(Instant::from_secs(69), 1);
+    /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(70))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] with the exact instant from which it passes, or
     /// [`Refusal::Never`] where `amount` is more than the limit or there is no
@@ -148,6 +214,17 @@ impl<S: AsRef<[LogEntry]> + AsMut<[LogEntry]>> SlidingLog<S> {
     /// Takes `amount` at `now` whether it passes or not. Where there is no room
     /// for another entry it is added to the newest, which then counts as of
     /// now: more is held to be new than is.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, LogEntry, SlidingLog};
+    ///
+    /// let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 8])?;
+    /// let _more_than_thought = log.charge(Instant::ZERO, 12);
+    /// assert_eq!(log.used(Instant::from_secs(59)), 12);
+    /// assert_eq!(log.used(Instant::from_secs(60)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn charge(&mut self, now: Instant, amount: u64) -> LogCharge {
         self.latest = self.latest.max(now);
         let at = self.latest;
@@ -214,6 +291,17 @@ impl<S: AsRef<[LogEntry]> + AsMut<[LogEntry]>> SlidingLog<S> {
     }
 
     /// What counts at `now`; saturating.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, LogEntry, SlidingLog};
+    ///
+    /// let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 8])?;
+    /// let _two = [10, 30].map(|secs| log.charge(Instant::from_secs(secs), 3));
+    /// assert_eq!(log.used(Instant::from_secs(69)), 6);
+    /// assert_eq!(log.used(Instant::from_secs(70)), 3);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn used(&self, now: Instant) -> u64 {
         let now = now.max(self.latest);
         self.iter()

@@ -42,6 +42,16 @@ pub use windows::WindowCharge;
 use crate::time::Instant;
 
 /// Why one limit does not let something pass.
+///
+/// ```
+/// use sendwhen::{Instant, Rate, Refusal, TokenBucket};
+///
+/// let mut bucket = TokenBucket::new(Rate::per_second(1)?, 2)?;
+/// let _all = bucket.charge(Instant::ZERO, 2);
+/// assert_eq!(bucket.peek(Instant::ZERO, 2), Err(Refusal::Until(Instant::from_secs(2))));
+/// assert_eq!(bucket.peek(Instant::ZERO, 3), Err(Refusal::Never));
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[expect(
     clippy::exhaustive_enums,

@@ -32,21 +32,56 @@ pub struct Pause(Instant);
 
 impl Pause {
     /// No stop.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Pause};
+    ///
+    /// assert_eq!(Pause::new().peek(Instant::ZERO), Ok(()));
+    /// ```
     pub const fn new() -> Self {
         Self(Instant::ZERO)
     }
 
     /// Stops until `at`, or longer if that was said before.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Pause, Refusal};
+    ///
+    /// let mut pause = Pause::new();
+    /// for secs in [20, 30, 10] {
+    ///     pause.until(Instant::from_secs(secs));
+    /// }
+    /// assert_eq!(pause.peek(Instant::ZERO), Err(Refusal::Until(Instant::from_secs(30))));
+    /// ```
     pub fn until(&mut self, at: Instant) {
         self.0 = self.0.max(at);
     }
 
     /// Ends the stop.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Pause};
+    ///
+    /// let mut pause = Pause::new();
+    /// pause.until(Instant::from_secs(30));
+    /// pause.lift();
+    /// assert_eq!(pause.peek(Instant::ZERO), Ok(()));
+    /// ```
     pub const fn lift(&mut self) {
         self.0 = Instant::ZERO;
     }
 
     /// Whether something may pass at `now`.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Pause, Refusal};
+    ///
+    /// let mut pause = Pause::new();
+    /// let end = Instant::from_secs(30);
+    /// pause.until(end);
+    /// assert_eq!(pause.peek(Instant::from_secs(29)), Err(Refusal::Until(end)));
+    /// assert_eq!(pause.peek(end), Ok(()));
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::Until`] the end of the stop.
@@ -117,6 +152,14 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl SpreadPause {
     /// No stop; those to come are spread over `over` at their ends.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SpreadPause};
+    ///
+    /// let pause = SpreadPause::new(Duration::from_secs(10), 42);
+    /// assert_eq!(pause.of(0).peek(Instant::ZERO), Ok(()));
+    /// ```
     pub const fn new(over: Duration, seed: u64) -> Self {
         Self {
             end: Pause::new(),
@@ -126,16 +169,47 @@ impl SpreadPause {
     }
 
     /// Stops until `at`, or longer if that was said before.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SpreadPause};
+    ///
+    /// let mut pause = SpreadPause::new(Duration::from_secs(10), 42);
+    /// pause.until(Instant::from_secs(505));
+    /// pause.until(Instant::from_secs(16));
+    /// assert!(pause.of(3).peek(Instant::from_secs(504)).is_err());
+    /// assert!(pause.of(3).peek(Instant::from_secs(515)).is_ok());
+    /// ```
     pub fn until(&mut self, at: Instant) {
         self.end.until(at);
     }
 
     /// Ends the stop, for all at once.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SpreadPause};
+    ///
+    /// let mut pause = SpreadPause::new(Duration::from_secs(10), 42);
+    /// pause.until(Instant::from_secs(505));
+    /// pause.lift();
+    /// assert!((0..100).all(|waiter| pause.of(waiter).peek(Instant::ZERO).is_ok()));
+    /// ```
     pub const fn lift(&mut self) {
         self.end.lift();
     }
 
     /// The stop as it is for the waiter of this number.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SpreadPause};
+    ///
+    /// let mut pause = SpreadPause::new(Duration::from_secs(10), 42);
+    /// pause.until(Instant::from_secs(505));
+    /// assert_eq!(pause.of(1), pause.of(1));
+    /// assert_ne!(pause.of(1), pause.of(2));
+    /// ```
     #[must_use]
     pub const fn of(&self, waiter: u64) -> Pause {
         let Pause(end) = self.end;

@@ -74,6 +74,17 @@ pub struct Quota {
 }
 
 /// What a [`Quota`] remembers of a charge, so that it can be given back.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, Quota};
+///
+/// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+/// let mut charge = day.try_acquire(Instant::ZERO, 300).unwrap();
+/// day.refund(&mut charge, 100);
+/// assert_eq!(charge.amount(), 200);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct QuotaCharge {
     amount: u64,
@@ -83,6 +94,15 @@ pub struct QuotaCharge {
 
 impl QuotaCharge {
     /// How much was charged and has not been given back.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// assert_eq!(day.charge(Instant::ZERO, 300).amount(), 300);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn amount(&self) -> u64 {
         self.amount
     }
@@ -91,6 +111,18 @@ impl QuotaCharge {
 impl Quota {
     /// At most `limit` in a `window` that begins with the first use, and the
     /// next with the first use after it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ConfigError, Instant, Quota};
+    ///
+    /// const DAY: Duration = Duration::from_secs(86_400);
+    /// let mut day = Quota::new(2_000, DAY)?;
+    /// assert!(day.try_acquire(Instant::from_secs(60), 2_000).is_ok());
+    /// assert_eq!(day.resets(Instant::from_secs(60)), Some(Instant::from_secs(86_460)));
+    /// assert_eq!(Quota::new(0, DAY), Err(ConfigError::ZeroLimit));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// Where `limit` or `window` is 0, or `window` 292 years or longer.
@@ -112,6 +144,15 @@ impl Quota {
 
     /// A quota counted in millionths of a window whose size is not told.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::Quota;
+    ///
+    /// let week = Quota::shares(Duration::from_secs(7 * 86_400))?;
+    /// assert_eq!(week.limit(), 1_000_000);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where `window` is 0, or 292 years or longer.
     pub const fn shares(window: Duration) -> Result<Self, ConfigError> {
@@ -119,6 +160,18 @@ impl Quota {
     }
 
     /// The same, spent evenly over the window, but for a head start of `ahead`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota, Refusal};
+    ///
+    /// // 2 400 a day are 100 an hour.
+    /// let mut day = Quota::new(2_400, Duration::from_secs(86_400))?.paced(200);
+    /// assert!(day.try_acquire(Instant::ZERO, 300).is_ok());
+    /// let in_an_hour = Instant::from_secs(3_600);
+    /// assert_eq!(day.peek(Instant::ZERO, 1), Err(Refusal::Until(in_an_hour)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn paced(mut self, ahead: u64) -> Self {
         self.ahead = if ahead < self.limit {
@@ -131,6 +184,17 @@ impl Quota {
 
     /// The same, with nothing spent and windows that follow each other without
     /// a gap; one of them begins at `edge`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let hours = |n: u64| Instant::from_secs(3_600 * n);
+    /// let day = Quota::new(2_000, Duration::from_secs(86_400))?.aligned_to(hours(5));
+    /// assert_eq!(day.resets(hours(0)), Some(hours(5)));
+    /// assert_eq!(day.resets(hours(5)), Some(hours(29)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn aligned_to(mut self, edge: Instant) -> Self {
         self.windows = self.windows.aligned_to(edge);
@@ -141,6 +205,17 @@ impl Quota {
     /// The same, with nothing spent and windows that begin where the wall clock
     /// shows a whole multiple of their length since 1970: days at midnight in
     /// UTC. At `now` it shows `wall`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota, UnixTime};
+    ///
+    /// // An hour before midnight.
+    /// let (now, wall) = (Instant::ZERO, UnixTime::from_secs(20_000 * 86_400 - 3_600));
+    /// let day = Quota::new(2_000, Duration::from_secs(86_400))?.aligned_to_epoch(now, wall);
+    /// assert_eq!(day.resets(now), Some(Instant::from_secs(3_600)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn aligned_to_epoch(mut self, now: Instant, wall: UnixTime) -> Self {
         self.windows = self.windows.aligned_to_epoch(now, wall);
@@ -152,6 +227,19 @@ impl Quota {
     /// This replaces what was counted here, and what was charged before is no
     /// longer given back. A reset need not be where it would be by the window's
     /// length, as with months; once it is past, the window is over.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota, Refusal};
+    ///
+    /// // The 5 h window is spent, and a little more; it begins anew in an hour.
+    /// let mut quota = Quota::shares(Duration::from_secs(5 * 3_600))?;
+    /// let reset = Instant::from_secs(3_600);
+    /// quota.observe(1_010_000, reset);
+    /// assert_eq!(quota.peek(Instant::ZERO, 1), Err(Refusal::Until(reset)));
+    /// assert_eq!(quota.peek(reset, 1), Ok(()));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn observe(&mut self, spent: u64, resets: Instant) {
         // One length late, as all starts: it began a length before.
         self.windows.move_to(u128::from(resets.as_nanos()));
@@ -160,6 +248,18 @@ impl Quota {
     }
 
     /// Whether `amount` would pass at `now`; changes nothing.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota, Refusal};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// let _most = day.charge(Instant::ZERO, 1_900);
+    /// assert_eq!(day.peek(Instant::ZERO, 100), Ok(()));
+    /// assert_eq!(day.peek(Instant::ZERO, 101), Err(Refusal::Until(Instant::from_secs(86_400))));
+    /// assert_eq!(day.peek(Instant::ZERO, 2_001), Err(Refusal::Never));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
@@ -188,6 +288,17 @@ impl Quota {
     /// Takes `amount` at `now` if it passes; changes nothing if not. Where the
     /// clock went back, the newest window counts.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// assert!(day.try_acquire(Instant::ZERO, 1_500).is_ok());
+    /// assert!(day.try_acquire(Instant::ZERO, 501).is_err());
+    /// assert_eq!(day.spent(Instant::ZERO), 1_500);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] the reset, or the exact instant at which the line
     /// has caught up; [`Refusal::Never`] where `amount` is more than the limit.
@@ -197,6 +308,17 @@ impl Quota {
     }
 
     /// Takes `amount` at `now` whether it passes or not.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// let _more_than_there_is = day.charge(Instant::ZERO, 2_500);
+    /// assert_eq!(day.spent(Instant::ZERO), 2_500);
+    /// assert_eq!(day.spent(Instant::from_secs(86_400)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn charge(&mut self, now: Instant, amount: u64) -> QuotaCharge {
         match self.windows.place(now) {
             Place::Same => {}
@@ -220,6 +342,22 @@ impl Quota {
     /// Gives `amount` of a charge back, or all of it where that is less: it is
     /// as if it had not been charged. Nothing, once the window has ended or the
     /// server has said what is spent.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// let mut charge = day.charge(Instant::ZERO, 500);
+    /// day.refund(&mut charge, 200);
+    /// assert_eq!(day.spent(Instant::ZERO), 300);
+    ///
+    /// // What the server says is spent has the rest in it.
+    /// day.observe(350, Instant::from_secs(86_400));
+    /// day.refund(&mut charge, 300);
+    /// assert_eq!(day.spent(Instant::ZERO), 350);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn refund(&mut self, charge: &mut QuotaCharge, amount: u64) {
         let amount = amount.min(charge.amount);
         charge.amount = charge.amount.saturating_sub(amount);
@@ -229,11 +367,30 @@ impl Quota {
     }
 
     /// The limit.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::Quota;
+    ///
+    /// assert_eq!(Quota::new(2_000, Duration::from_secs(86_400))?.limit(), 2_000);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn limit(&self) -> u64 {
         self.limit
     }
 
     /// What is spent in the window of `now`; more than the limit, perhaps.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// let _some = day.charge(Instant::ZERO, 500);
+    /// assert_eq!(day.spent(Instant::from_secs(86_399)), 500);
+    /// assert_eq!(day.spent(Instant::from_secs(86_400)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn spent(&self, now: Instant) -> u64 {
         match self.windows.place(now) {
             Place::Same => self.spent,
@@ -260,6 +417,17 @@ impl Quota {
     }
 
     /// When the window of `now` ends; `None` where it has not begun.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Quota};
+    ///
+    /// let mut day = Quota::new(2_000, Duration::from_secs(86_400))?;
+    /// assert_eq!(day.resets(Instant::ZERO), None, "the first use begins it");
+    /// day.observe(500, Instant::from_secs(3_600));
+    /// assert_eq!(day.resets(Instant::ZERO), Some(Instant::from_secs(3_600)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn resets(&self, now: Instant) -> Option<Instant> {
         match self.windows.place(now) {
             Place::Same => Some(self.windows.end(self.windows.start())),

@@ -67,6 +67,17 @@ pub struct SmoothRamp {
 }
 
 /// What a [`SmoothRamp`] remembers of a charge, so that it can be given back.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, SmoothRamp};
+///
+/// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+/// let mut charge = ramp.try_acquire(Instant::ZERO, 8).unwrap();
+/// ramp.refund(&mut charge, 3);
+/// assert_eq!(charge.amount(), 5);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RampCharge {
     amount: u64,
@@ -77,6 +88,15 @@ pub struct RampCharge {
 
 impl RampCharge {
     /// How much was charged and has not been given back.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SmoothRamp};
+    ///
+    /// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+    /// assert_eq!(ramp.charge(Instant::ZERO, 8).amount(), 8);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn amount(&self) -> u64 {
         self.amount
     }
@@ -85,6 +105,16 @@ impl RampCharge {
 impl SmoothRamp {
     /// A full bucket that holds `burst` and refills at `least` in each `period`,
     /// rising by `step` in each, up to `most`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ConfigError, SmoothRamp};
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// assert!(SmoothRamp::new(60, 30, 600, MINUTE, 10).is_ok());
+    /// assert_eq!(SmoothRamp::new(60, 30, 59, MINUTE, 10), Err(ConfigError::EmptyRange));
+    /// assert_eq!(SmoothRamp::new(60, 0, 600, MINUTE, 10), Err(ConfigError::ZeroStep));
+    /// ```
     ///
     /// # Errors
     /// Where `least`, `step`, `period` or `burst` is 0, `most` below `least`,
@@ -130,6 +160,18 @@ impl SmoothRamp {
 
     /// Whether `amount` would pass at `now`; changes nothing.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Refusal, SmoothRamp};
+    ///
+    /// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+    /// assert_eq!(ramp.peek(Instant::ZERO, 10), Ok(()));
+    /// assert_eq!(ramp.peek(Instant::ZERO, 11), Err(Refusal::Never));
+    /// let _all = ramp.charge(Instant::ZERO, 10);
+    /// assert!(matches!(ramp.peek(Instant::ZERO, 1), Err(Refusal::Until(_))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
     pub fn peek(&self, now: Instant, amount: u64) -> Result<(), Refusal> {
@@ -148,6 +190,19 @@ impl SmoothRamp {
     /// Takes `amount` at `now` if the bucket holds it; changes nothing if not.
     /// Where the clock went back, it stands at the latest charge.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Refusal, SmoothRamp};
+    ///
+    /// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+    /// assert!(ramp.try_acquire(Instant::ZERO, 10).is_ok());
+    /// let Err(Refusal::Until(until)) = ramp.try_acquire(Instant::ZERO, 1) else { panic!() };
+    /// // At one a second, and already a little faster.
+    /// assert!(until < Instant::from_secs(1));
+    /// assert!(ramp.try_acquire(until, 1).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] with the exact instant from which it passes, or
     /// [`Refusal::Never`] where `amount` is more than the burst.
@@ -158,6 +213,17 @@ impl SmoothRamp {
 
     /// Takes `amount` at `now` whether the bucket holds it or not. What it does
     /// not hold is a debt that the refill pays off first.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SmoothRamp};
+    ///
+    /// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+    /// let _debt = ramp.charge(Instant::ZERO, 12);
+    /// assert_eq!(ramp.available(Instant::from_secs(1)), 0);
+    /// assert_eq!(ramp.available(Instant::from_secs(3)), 1);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn charge(&mut self, now: Instant, amount: u64) -> RampCharge {
         self.last = self.last.max(now);
         let now = self.last;
@@ -186,6 +252,17 @@ impl SmoothRamp {
     /// the rates that were reached with it. At most the refill since the charge
     /// is lost in this, and what others gave back since; nothing where neither
     /// is.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SmoothRamp};
+    ///
+    /// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+    /// let mut charge = ramp.charge(Instant::ZERO, 8);
+    /// ramp.refund(&mut charge, 3);
+    /// assert_eq!(ramp.available(Instant::ZERO), 5);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn refund(&mut self, charge: &mut RampCharge, amount: u64) {
         let amount = amount.min(charge.amount);
         charge.amount = charge.amount.saturating_sub(amount);
@@ -205,6 +282,17 @@ impl SmoothRamp {
     }
 
     /// What it holds at `now`, rounded down; 0 where it is in debt.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SmoothRamp};
+    ///
+    /// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+    /// let _some = ramp.charge(Instant::ZERO, 8);
+    /// assert_eq!(ramp.available(Instant::ZERO), 2);
+    /// assert_eq!(ramp.available(Instant::from_secs(60)), 10);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn available(&self, now: Instant) -> u64 {
         let missing = self.due.saturating_sub(self.came_in(self.since(now)));
         let level = self.units(self.burst).saturating_sub(missing);
@@ -213,6 +301,17 @@ impl SmoothRamp {
     }
 
     /// The rate at `now` if it is used then, per period and rounded down.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SmoothRamp};
+    ///
+    /// let mut ramp = SmoothRamp::new(60, 30, 600, Duration::from_secs(60), 10)?;
+    /// assert_eq!(ramp.rate(Instant::ZERO), 60);
+    /// let _a_minute_and_a_half = ramp.charge(Instant::ZERO, 120);
+    /// assert_eq!(ramp.rate(Instant::from_secs(60)), 90);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn rate(&self, now: Instant) -> u64 {
         let since = self.since(now);
         let full = self.reaches(self.due).min(since);

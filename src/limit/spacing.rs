@@ -47,6 +47,16 @@ pub struct Spacing {
 }
 
 /// What [`Spacing`] remembers of a charge, so that it can be given back.
+///
+/// ```
+/// use sendwhen::{Instant, Rate, Spacing};
+///
+/// let mut spacing = Spacing::new(Rate::per_second(1)?);
+/// let mut charge = spacing.try_acquire(Instant::ZERO, 5).unwrap();
+/// spacing.refund(&mut charge, 3);
+/// assert_eq!(charge.amount(), 2);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SpacingCharge {
     amount: u64,
@@ -59,12 +69,30 @@ pub struct SpacingCharge {
 
 impl SpacingCharge {
     /// How much was charged and has not been given back.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// assert_eq!(spacing.charge(Instant::ZERO, 5).amount(), 5);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn amount(&self) -> u64 {
         self.amount
     }
 }
 
 /// A turn in the queue, taken already.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, Rate, Spacing};
+///
+/// let mut spacing = Spacing::new(Rate::per_second(1)?);
+/// let turns = [(); 3].map(|()| spacing.reserve(Instant::ZERO, 1, Duration::MAX).unwrap());
+/// assert_eq!(turns.map(|turn| turn.at()), [0, 1, 2].map(Instant::from_secs));
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "a turn that is not used is lost until it is cancelled"]
 pub struct Turn {
@@ -74,11 +102,33 @@ pub struct Turn {
 
 impl Turn {
     /// When it comes.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// let _first = spacing.charge(Instant::ZERO, 4);
+    /// let turn = spacing.reserve(Instant::ZERO, 1, Duration::MAX).unwrap();
+    /// assert_eq!(turn.at(), Instant::from_secs(4));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn at(&self) -> Instant {
         self.at
     }
 
     /// The charge, to give a part of it back by [`Spacing::refund`].
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// let mut charge = spacing.reserve(Instant::ZERO, 5, Duration::ZERO).unwrap().charge();
+    /// spacing.refund(&mut charge, 3);
+    /// assert_eq!(spacing.peek(Instant::from_secs(2), 1), Ok(()));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn charge(self) -> SpacingCharge {
         self.charge
     }
@@ -86,6 +136,14 @@ impl Turn {
 
 impl Spacing {
     /// Amounts that take their time at `rate`.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Spacing};
+    ///
+    /// let spacing = Spacing::new(Rate::per_second(3)?);
+    /// assert_eq!(spacing.peek(Instant::ZERO, 1), Ok(()));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn new(rate: Rate) -> Self {
         Self {
             rate,
@@ -95,11 +153,28 @@ impl Spacing {
     }
 
     /// Its rate.
+    ///
+    /// ```
+    /// use sendwhen::{Rate, Spacing};
+    ///
+    /// assert_eq!(Spacing::new(Rate::per_minute(60)?).rate(), Rate::per_second(1)?);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn rate(&self) -> Rate {
         self.rate
     }
 
     /// Whether `amount` would pass at `now`; changes nothing.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Refusal, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// let _some = spacing.charge(Instant::ZERO, 3);
+    /// assert_eq!(spacing.peek(Instant::ZERO, 1), Err(Refusal::Until(Instant::from_secs(3))));
+    /// assert_eq!(spacing.peek(Instant::from_secs(3), u64::MAX), Ok(()));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
@@ -114,6 +189,16 @@ impl Spacing {
     /// Takes `amount` at `now` if nothing is in its way; changes nothing if
     /// something is.
     ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Refusal, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// assert!(spacing.try_acquire(Instant::ZERO, 2).is_ok());
+    /// let refused = spacing.try_acquire(Instant::from_secs(1), 1);
+    /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(2))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] the exact instant from which the way is free.
     #[inline]
@@ -124,6 +209,18 @@ impl Spacing {
 
     /// Takes the next turn for `amount`, and says when it comes: no later than
     /// `longest` from `now`. Changes nothing if refused.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Rate, Refusal, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// let longest = Duration::from_secs(1);
+    /// let turns = [(); 3].map(|()| spacing.reserve(Instant::ZERO, 1, longest).map(|turn| turn.at()));
+    /// let at = Instant::from_secs;
+    /// assert_eq!(turns, [Ok(at(0)), Ok(at(1)), Err(Refusal::Until(at(2)))]);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::Until`] where it comes later.
@@ -159,6 +256,16 @@ impl Spacing {
     }
 
     /// Takes `amount` behind all that was taken before, at `now` or after.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// let _two = [(); 2].map(|()| spacing.charge(Instant::ZERO, 1));
+    /// assert!(spacing.peek(Instant::from_secs(1), 1).is_err());
+    /// assert!(spacing.peek(Instant::from_secs(2), 1).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[inline]
     pub fn charge(&mut self, now: Instant, amount: u64) -> SpacingCharge {
         let before = self.next;
@@ -177,6 +284,21 @@ impl Spacing {
     /// comes back where nothing was charged after it, or where that was
     /// cancelled: those behind it were told their turns already, and its time
     /// passes unused.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Rate, Spacing};
+    ///
+    /// let mut spacing = Spacing::new(Rate::per_second(1)?);
+    /// let mut charge = spacing.charge(Instant::ZERO, 5);
+    /// spacing.refund(&mut charge, 3);
+    /// assert!(spacing.peek(Instant::from_secs(2), 1).is_ok());
+    ///
+    /// // Who is behind it was told when to come.
+    /// let _behind = spacing.charge(Instant::ZERO, 1);
+    /// spacing.refund(&mut charge, 2);
+    /// assert!(spacing.peek(Instant::from_secs(2), 1).is_err());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn refund(&mut self, charge: &mut SpacingCharge, amount: u64) {
         let amount = amount.min(charge.amount);
         charge.amount = charge.amount.saturating_sub(amount);

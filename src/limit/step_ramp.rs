@@ -64,6 +64,16 @@ impl StepRamp {
     /// `step` more than the window before used. The first begins with the first
     /// use.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ConfigError, StepRamp};
+    ///
+    /// const MINUTE: Duration = Duration::from_secs(60);
+    /// assert!(StepRamp::new(50, 10, 1_000, MINUTE).is_ok());
+    /// assert_eq!(StepRamp::new(50, 10, 49, MINUTE), Err(ConfigError::EmptyRange));
+    /// assert_eq!(StepRamp::new(50, 0, 1_000, MINUTE), Err(ConfigError::ZeroStep));
+    /// ```
+    ///
     /// # Errors
     /// Where `least`, `step` or `window` is 0, `most` below `least`, or `window`
     /// 292 years or longer.
@@ -93,6 +103,17 @@ impl StepRamp {
     }
 
     /// The same, from the beginning, with a window that begins at `edge`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, StepRamp};
+    ///
+    /// let ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// let mut ramp = ramp.aligned_to(Instant::from_secs(30));
+    /// let _some = ramp.charge(Instant::from_secs(29), 50);
+    /// assert_eq!(ramp.allowed(Instant::from_secs(30)), 60);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn aligned_to(mut self, edge: Instant) -> Self {
         self.windows = self.windows.aligned_to(edge);
@@ -104,6 +125,19 @@ impl StepRamp {
     /// The same, from the beginning, with windows that begin where the wall
     /// clock shows a whole multiple of their length since 1970. At `now` it
     /// shows `wall`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, StepRamp, UnixTime};
+    ///
+    /// // 20 seconds before a full minute.
+    /// let (now, wall) = (Instant::from_secs(7), UnixTime::from_secs(1_779_141_640));
+    /// let ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// let mut ramp = ramp.aligned_to_epoch(now, wall);
+    /// let _some = ramp.charge(now, 50);
+    /// assert_eq!(ramp.allowed(Instant::from_secs(27)), 60);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn aligned_to_epoch(mut self, now: Instant, wall: UnixTime) -> Self {
         self.windows = self.windows.aligned_to_epoch(now, wall);
@@ -113,6 +147,18 @@ impl StepRamp {
     }
 
     /// Whether `amount` would pass at `now`; changes nothing.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, Refusal, StepRamp};
+    ///
+    /// let mut ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// let _some = ramp.charge(Instant::ZERO, 40);
+    /// assert_eq!(ramp.peek(Instant::ZERO, 10), Ok(()));
+    /// assert_eq!(ramp.peek(Instant::ZERO, 11), Err(Refusal::Until(Instant::from_secs(60))));
+    /// assert_eq!(ramp.peek(Instant::ZERO, 1_001), Err(Refusal::Never));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`try_acquire`](Self::try_acquire).
@@ -131,6 +177,17 @@ impl StepRamp {
     /// Takes `amount` at `now` if it passes; changes nothing if not. Where the
     /// clock went back, the newest window counts.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, StepRamp};
+    ///
+    /// let mut ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// assert!(ramp.try_acquire(Instant::ZERO, 50).is_ok());
+    /// assert!(ramp.try_acquire(Instant::ZERO, 1).is_err());
+    /// assert!(ramp.try_acquire(Instant::from_secs(60), 60).is_ok());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Refusal::Until`] the end of the window, or [`Refusal::Never`] where
     /// `amount` is more than the most.
@@ -140,6 +197,17 @@ impl StepRamp {
     }
 
     /// Takes `amount` at `now` whether it passes or not.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, StepRamp};
+    ///
+    /// let mut ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// let _more_than_allowed = ramp.charge(Instant::ZERO, 90);
+    /// assert_eq!(ramp.used(Instant::ZERO), 90);
+    /// assert_eq!(ramp.allowed(Instant::from_secs(60)), 100);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn charge(&mut self, now: Instant, amount: u64) -> WindowCharge {
         if self.windows.place(now) == Place::None {
             self.windows.begin_for_ever(now);
@@ -154,6 +222,17 @@ impl StepRamp {
     /// Gives `amount` of a charge back, or all of it where that is less: it is
     /// as if it had not been charged, so that the window after its own is
     /// allowed less for it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, StepRamp};
+    ///
+    /// let mut ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// let mut charge = ramp.charge(Instant::ZERO, 90);
+    /// ramp.refund(&mut charge, 30);
+    /// assert_eq!(ramp.allowed(Instant::from_secs(60)), 70);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn refund(&mut self, charge: &mut WindowCharge, amount: u64) {
         let amount = amount.min(charge.amount);
         charge.amount = charge.amount.saturating_sub(amount);
@@ -167,12 +246,34 @@ impl StepRamp {
     }
 
     /// How much the window of `now` is allowed.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, StepRamp};
+    ///
+    /// let mut ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// assert_eq!(ramp.allowed(Instant::ZERO), 50);
+    /// let _all = ramp.charge(Instant::ZERO, 50);
+    /// assert_eq!(ramp.allowed(Instant::from_secs(60)), 60);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn allowed(&self, now: Instant) -> u64 {
         let (_, _, before) = self.seen_at(now);
         self.allowed_after(before)
     }
 
     /// What was used in the window of `now`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, StepRamp};
+    ///
+    /// let mut ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60))?;
+    /// let _some = ramp.charge(Instant::ZERO, 20);
+    /// assert_eq!(ramp.used(Instant::from_secs(59)), 20);
+    /// assert_eq!(ramp.used(Instant::from_secs(60)), 0);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn used(&self, now: Instant) -> u64 {
         let (_, used, _) = self.seen_at(now);
         used

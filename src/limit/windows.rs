@@ -24,6 +24,17 @@ pub(super) struct Windows {
 
 /// What a limit that counts by windows remembers of a charge, so that it can be
 /// given back.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{FixedWindow, Instant};
+///
+/// let mut window = FixedWindow::new(50, Duration::from_secs(60))?;
+/// let mut charge = window.try_acquire(Instant::ZERO, 30).unwrap();
+/// window.refund(&mut charge, 10);
+/// assert_eq!(charge.amount(), 20);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct WindowCharge {
     pub(super) amount: u64,
@@ -32,6 +43,15 @@ pub struct WindowCharge {
 
 impl WindowCharge {
     /// How much was charged and has not been given back.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, SlidingCounter};
+    ///
+    /// let mut counter = SlidingCounter::new(60, Duration::from_secs(60))?;
+    /// assert_eq!(counter.charge(Instant::ZERO, 7).amount(), 7);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn amount(&self) -> u64 {
         self.amount
     }

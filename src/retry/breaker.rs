@@ -116,6 +116,20 @@ impl Breaker {
     /// Opens after `run` failures without a success between them, for
     /// `open_for`.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant};
+    ///
+    /// let mut breaker = Breaker::after_run(3, Duration::from_secs(30))?;
+    /// for (attempt, went_well) in [false, false, true, false, false].into_iter().enumerate() {
+    ///     breaker.ended(Instant::ZERO, attempt as u64, went_well);
+    /// }
+    /// assert!(breaker.is_closed(), "no three in a row");
+    /// breaker.ended(Instant::ZERO, 5, false);
+    /// assert!(!breaker.is_closed());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where either is 0.
     pub const fn after_run(run: u32, open_for: Duration) -> Result<Self, ConfigError> {
@@ -170,6 +184,18 @@ impl Breaker {
 
     /// Lets it open after a run of failures too, whichever comes first.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let mut breaker = Breaker::after_share(500, 100, 10 * second, 30 * second)?.or_after_run(2)?;
+    /// breaker.ended(Instant::ZERO, 0, false);
+    /// breaker.ended(Instant::ZERO, 1, false);
+    /// assert!(!breaker.is_closed());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where `run` is 0.
     pub const fn or_after_run(mut self, run: u32) -> Result<Self, ConfigError> {
@@ -183,6 +209,19 @@ impl Breaker {
     /// Sets after how long a probe of which nothing is heard counts as lost, so
     /// that another may be sent: 600 s where nothing is set.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant, Refusal};
+    ///
+    /// let at = Instant::from_secs;
+    /// let breaker = Breaker::after_run(1, Duration::from_secs(30))?;
+    /// let mut breaker = breaker.probe_for(Duration::from_secs(5))?;
+    /// breaker.ended(at(0), 1, false);
+    /// breaker.sent(at(30), 2);
+    /// assert_eq!(breaker.peek(at(31)), Err(Refusal::Until(at(35))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where it is 0.
     pub const fn probe_for(mut self, lifetime: Duration) -> Result<Self, ConfigError> {
@@ -194,6 +233,19 @@ impl Breaker {
     }
 
     /// Whether an attempt may be sent at `now`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant, Refusal};
+    ///
+    /// let mut breaker = Breaker::after_run(1, Duration::from_secs(30))?;
+    /// let at = Instant::from_secs;
+    /// assert_eq!(breaker.peek(at(0)), Ok(()));
+    /// breaker.ended(at(0), 1, false);
+    /// assert_eq!(breaker.peek(at(29)), Err(Refusal::Until(at(30))));
+    /// assert_eq!(breaker.peek(at(30)), Ok(()));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::Until`] the instant at which the next probe may go: the end
@@ -233,6 +285,18 @@ impl Breaker {
 
     /// An attempt is sent at `now`; `attempt` is any number by which the caller
     /// knows it again. Where the breaker was open, it is the probe.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant, Refusal};
+    ///
+    /// let mut breaker = Breaker::after_run(1, Duration::from_secs(30))?;
+    /// let at = Instant::from_secs;
+    /// breaker.ended(at(0), 1, false);
+    /// breaker.sent(at(30), 2);
+    /// assert_eq!(breaker.peek(at(30)), Err(Refusal::Until(at(630))), "it is the probe");
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn sent(&mut self, now: Instant, attempt: u64) {
         match self.state {
             State::Open { until } | State::HalfOpen { until, .. } if now >= until => {
@@ -247,6 +311,20 @@ impl Breaker {
 
     /// An attempt came to an end. While open, only the probe's counts. True
     /// where those who wait may go earlier than they were told.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant};
+    ///
+    /// let mut breaker = Breaker::after_run(1, Duration::from_secs(30))?;
+    /// let at = Instant::from_secs;
+    /// breaker.ended(at(0), 1, false);
+    /// breaker.sent(at(30), 3);
+    /// assert!(!breaker.ended(at(31), 2, true), "that was not the probe");
+    /// assert!(breaker.ended(at(31), 3, true), "those who wait may go");
+    /// assert!(breaker.is_closed());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn ended(&mut self, now: Instant, attempt: u64, went_well: bool) -> bool {
         match self.state {
             State::Closed { run } => {
@@ -272,6 +350,19 @@ impl Breaker {
 
     /// Nobody knows how this attempt ended: if it was the probe, another may
     /// go. True as for [`ended`](Self::ended).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant};
+    ///
+    /// let mut breaker = Breaker::after_run(1, Duration::from_secs(30))?;
+    /// let at = Instant::from_secs;
+    /// breaker.ended(at(0), 1, false);
+    /// breaker.sent(at(30), 2);
+    /// assert!(breaker.forgotten(at(31), 2));
+    /// assert!(breaker.peek(at(31)).is_ok() && !breaker.is_closed());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn forgotten(&mut self, now: Instant, attempt: u64) -> bool {
         match self.state {
             State::HalfOpen { probe, until } if probe == attempt && now < until => {
@@ -283,6 +374,17 @@ impl Breaker {
     }
 
     /// Whether it lets everything pass.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Breaker, Instant};
+    ///
+    /// let mut breaker = Breaker::after_run(1, Duration::from_secs(30))?;
+    /// assert!(breaker.is_closed());
+    /// breaker.ended(Instant::ZERO, 1, false);
+    /// assert!(!breaker.is_closed());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
     }

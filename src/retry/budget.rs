@@ -156,6 +156,13 @@ pub struct TokenBudget {
 
 impl TokenBudget {
     /// 500 tokens, one back for each success at the first attempt.
+    ///
+    /// ```
+    /// use sendwhen::TokenBudget;
+    ///
+    /// assert_eq!(TokenBudget::AWS, TokenBudget::new(500, 1)?);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const AWS: Self = Self {
         capacity: 500,
         level: 500,
@@ -164,6 +171,14 @@ impl TokenBudget {
 
     /// `capacity` tokens, all there; `refill` come back with each success at
     /// the first attempt.
+    ///
+    /// ```
+    /// use sendwhen::{ConfigError, TokenBudget};
+    ///
+    /// assert_eq!(TokenBudget::new(100, 1)?.level(), 100);
+    /// assert_eq!(TokenBudget::new(0, 1), Err(ConfigError::ZeroBudget));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// Where `capacity` is 0: nothing would ever be retried.
@@ -179,6 +194,16 @@ impl TokenBudget {
     }
 
     /// Takes `cost` for a retry, if that many are there; else nothing.
+    ///
+    /// ```
+    /// use sendwhen::TokenBudget;
+    ///
+    /// let mut budget = TokenBudget::new(15, 1)?;
+    /// assert!(budget.try_spend(10));
+    /// assert!(!budget.try_spend(10));
+    /// assert_eq!(budget.level(), 5);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn try_spend(&mut self, cost: u32) -> bool {
         match self.level.checked_sub(cost) {
             Some(left) => {
@@ -190,6 +215,17 @@ impl TokenBudget {
     }
 
     /// A call succeeded, whose last retry cost `spent`; 0 where it took none.
+    ///
+    /// ```
+    /// use sendwhen::TokenBudget;
+    ///
+    /// let mut budget = TokenBudget::new(100, 1)?;
+    /// assert!(budget.try_spend(14) && budget.try_spend(5));
+    /// budget.succeeded(5);
+    /// budget.succeeded(0);
+    /// assert_eq!(budget.level(), 100 - 14 + 1);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn succeeded(&mut self, spent: u32) {
         let back = if spent == 0 { self.refill } else { spent };
         let level = self.level.saturating_add(back);
@@ -201,6 +237,15 @@ impl TokenBudget {
     }
 
     /// How many are there.
+    ///
+    /// ```
+    /// use sendwhen::TokenBudget;
+    ///
+    /// let mut budget = TokenBudget::new(100, 1)?;
+    /// assert!(budget.try_spend(14));
+    /// assert_eq!(budget.level(), 86);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn level(&self) -> u32 {
         self.level
     }
@@ -241,6 +286,15 @@ impl HalfBudget {
     /// and `tokenRatio`, of which no more than three digits after the point
     /// count.
     ///
+    /// ```
+    /// use sendwhen::{ConfigError, HalfBudget};
+    ///
+    /// // gRPC's `"maxTokens": 10, "tokenRatio": 0.1`.
+    /// assert!(HalfBudget::new(10, 100)?.allows());
+    /// assert_eq!(HalfBudget::new(1_001, 100), Err(ConfigError::ZeroBudget));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where `tokens` is 0 or above 1000, or `back_per_mille` 0: it would be
     /// spent for good.
@@ -257,17 +311,49 @@ impl HalfBudget {
     }
 
     /// An attempt failed in a way that might be retried.
+    ///
+    /// ```
+    /// use sendwhen::HalfBudget;
+    ///
+    /// let mut budget = HalfBudget::new(4, 100)?;
+    /// budget.failed();
+    /// assert!(budget.allows(), "three are left");
+    /// budget.failed();
+    /// assert!(!budget.allows(), "two are no more than half");
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn failed(&mut self) {
         self.level = self.level.saturating_sub(1_000);
     }
 
     /// An attempt succeeded.
+    ///
+    /// ```
+    /// use sendwhen::HalfBudget;
+    ///
+    /// let mut budget = HalfBudget::new(2, 500)?;
+    /// budget.failed();
+    /// assert!(!budget.allows());
+    /// budget.succeeded();
+    /// assert!(budget.allows());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn succeeded(&mut self) {
         let level = self.level.saturating_add(self.back);
         self.level = if level < self.most { level } else { self.most };
     }
 
     /// Whether a failed attempt may be retried now.
+    ///
+    /// ```
+    /// use sendwhen::HalfBudget;
+    ///
+    /// let mut budget = HalfBudget::new(2, 1_000)?;
+    /// assert!(budget.allows());
+    /// budget.failed();
+    /// assert!(!budget.allows());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn allows(&self) -> bool {
         self.level > self.most >> 1
     }
@@ -308,6 +394,17 @@ impl RatioBudget {
     /// `per_mille` retries for each thousand requests of the last `span`, and
     /// `least_per_second` for each second of it.
     ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, RatioBudget};
+    ///
+    /// // No requests yet, but two a second for ten seconds.
+    /// let mut budget = RatioBudget::new(200, 2, Duration::from_secs(10))?;
+    /// let granted = (0..30).filter(|_| budget.try_retry(Instant::ZERO)).count();
+    /// assert_eq!(granted, 20);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where both are 0, or `span` is.
     pub const fn new(
@@ -328,11 +425,38 @@ impl RatioBudget {
     }
 
     /// A request was sent that is no retry.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, RatioBudget};
+    ///
+    /// let mut budget = RatioBudget::new(500, 0, Duration::from_secs(10))?;
+    /// budget.request(Instant::ZERO);
+    /// assert!(!budget.try_retry(Instant::ZERO), "half a retry");
+    /// budget.request(Instant::ZERO);
+    /// assert!(budget.try_retry(Instant::ZERO));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn request(&mut self, now: Instant) {
         self.balance.add(now, self.deposit);
     }
 
     /// Takes a retry, if there is one.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Instant, RatioBudget};
+    ///
+    /// let mut budget = RatioBudget::new(1_000, 0, Duration::from_secs(10))?;
+    /// budget.request(Instant::ZERO);
+    /// assert!(budget.try_retry(Instant::ZERO));
+    /// assert!(!budget.try_retry(Instant::ZERO));
+    ///
+    /// // What is ten seconds old is forgotten.
+    /// budget.request(Instant::from_secs(20));
+    /// assert!(!budget.try_retry(Instant::from_secs(30)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn try_retry(&mut self, now: Instant) -> bool {
         const RETRY: i64 = 1_000;
         let there = self.balance.sum(now).saturating_add(self.reserve);
@@ -385,6 +509,18 @@ pub struct ActiveBudget {
 }
 
 /// A retry that an [`ActiveBudget`] granted.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{ActiveBudget, Instant};
+///
+/// let mut budget = ActiveBudget::new(0, 1, Duration::from_secs(600))?;
+/// let grant = budget.try_retry(Instant::ZERO, 5).unwrap();
+/// assert_eq!(budget.try_retry(Instant::ZERO, 5), None);
+/// budget.ended(grant);
+/// assert!(budget.try_retry(Instant::ZERO, 5).is_some());
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RetryGrant(u64);
@@ -393,6 +529,16 @@ impl ActiveBudget {
     /// At most `per_mille` thousandths of those under way, or `least` where
     /// that is more; a grant that is not given back expires after `lifetime`,
     /// at most a tenth of it earlier.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ActiveBudget, ConfigError};
+    ///
+    /// // Envoy's own: a fifth, and three at least.
+    /// assert!(ActiveBudget::new(200, 3, Duration::from_secs(600)).is_ok());
+    /// let none = ActiveBudget::new(0, 0, Duration::from_secs(600));
+    /// assert_eq!(none, Err(ConfigError::ZeroBudget));
+    /// ```
     ///
     /// # Errors
     /// Where both are 0, or `lifetime` is.
@@ -410,6 +556,18 @@ impl ActiveBudget {
     /// Grants a retry, if fewer are granted than `active`, the number of those
     /// under way, allows. The grant ends with the retried attempt, or when it
     /// is not made after all.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ActiveBudget, Instant};
+    ///
+    /// let granted = |active| {
+    ///     let mut budget = ActiveBudget::new(200, 3, Duration::from_secs(600))?;
+    ///     Ok((0..100).filter(|_| budget.try_retry(Instant::ZERO, active).is_some()).count())
+    /// };
+    /// assert_eq!([granted(1)?, granted(50)?], [3, 10]);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn try_retry(&mut self, now: Instant, active: u32) -> Option<RetryGrant> {
         let share = u64::from(active).saturating_mul(u64::from(self.per_mille));
         let allowed = share
@@ -421,6 +579,17 @@ impl ActiveBudget {
     }
 
     /// The granted retry is over.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ActiveBudget, Instant};
+    ///
+    /// let mut budget = ActiveBudget::new(0, 1, Duration::from_secs(600))?;
+    /// let grant = budget.try_retry(Instant::ZERO, 1).unwrap();
+    /// budget.ended(grant);
+    /// assert!(budget.try_retry(Instant::ZERO, 1).is_some());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn ended(&mut self, grant: RetryGrant) {
         self.retries.take_back(grant.0, 1);
     }

@@ -8,6 +8,16 @@ use crate::{
 };
 
 /// Where in its life an answer was when it ended as it did.
+///
+/// ```
+/// use sendwhen::{Class, ErrorDetails, Phase, ServerHints, classify};
+///
+/// // The words of an error speak inside a 200 too.
+/// let overloaded = ErrorDetails::new("overloaded_error");
+/// for phase in [Phase::Head, Phase::Stream, Phase::HandedOn] {
+///     assert_eq!(classify(200, overloaded, &ServerHints::NONE, phase), Class::Overloaded);
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Phase {

@@ -68,6 +68,12 @@ const HALF_SECOND: u64 = 500_000_000;
 
 impl CubicRate {
     /// One that lets all pass until the first refusal.
+    ///
+    /// ```
+    /// use sendwhen::{CubicRate, Instant};
+    ///
+    /// assert_eq!(CubicRate::new().peek(Instant::ZERO), Ok(()));
+    /// ```
     pub const fn new() -> Self {
         Self {
             on: false,
@@ -84,6 +90,15 @@ impl CubicRate {
     }
 
     /// Whether a request may be sent at `now`.
+    ///
+    /// ```
+    /// use sendwhen::{CubicRate, Instant, Refusal};
+    ///
+    /// let mut rate = CubicRate::new();
+    /// rate.answered(Instant::from_secs(1), true);
+    /// let Err(Refusal::Until(until)) = rate.peek(Instant::from_secs(1)) else { panic!() };
+    /// assert_eq!(rate.peek(until), Ok(()));
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::Until`] the instant from which it may, if nothing is reported
@@ -105,6 +120,16 @@ impl CubicRate {
 
     /// Takes a request at `now`.
     ///
+    /// ```
+    /// use sendwhen::{CubicRate, Instant};
+    ///
+    /// let mut rate = CubicRate::new();
+    /// rate.answered(Instant::from_secs(1), true);
+    /// let now = Instant::from_secs(10);
+    /// assert!(rate.try_acquire(now).is_ok());
+    /// assert!(rate.try_acquire(now).is_err(), "one at once, after a single request");
+    /// ```
+    ///
     /// # Errors
     /// As [`peek`](Self::peek); then nothing changes.
     pub fn try_acquire(&mut self, now: Instant) -> Result<(), Refusal> {
@@ -123,6 +148,19 @@ impl CubicRate {
 
     /// A request was answered at `now`; `throttled` where it was refused for a
     /// limit. True where those who wait may go earlier than they were told.
+    ///
+    /// ```
+    /// use sendwhen::{CubicRate, Instant};
+    ///
+    /// // Ten a second, until one is refused.
+    /// let mut rate = CubicRate::new();
+    /// for tenths in 0..100 {
+    ///     rate.answered(Instant::from_millis(100 * tenths), false);
+    /// }
+    /// rate.answered(Instant::from_secs(10), true);
+    /// let tenths = rate.per_second_nano().unwrap() / 100_000_000;
+    /// assert!((68..=70).contains(&tenths), "seven tenths of what was measured");
+    /// ```
     pub fn answered(&mut self, now: Instant, throttled: bool) -> bool {
         let now = now.max(self.at);
         let before = self.fill;
@@ -150,6 +188,15 @@ impl CubicRate {
 
     /// Its rate, in thousand-millionths of a request per second; `None` while
     /// it is off.
+    ///
+    /// ```
+    /// use sendwhen::{CubicRate, Instant};
+    ///
+    /// let mut rate = CubicRate::new();
+    /// assert_eq!(rate.per_second_nano(), None);
+    /// rate.answered(Instant::ZERO, true);
+    /// assert_eq!(rate.per_second_nano(), Some(500_000_000), "one in two seconds at least");
+    /// ```
     pub const fn per_second_nano(&self) -> Option<u64> {
         if self.on { Some(self.fill) } else { None }
     }

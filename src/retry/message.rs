@@ -11,6 +11,14 @@ use core::time::Duration;
 use crate::{decision::ErrorDetails, units::Dimension};
 
 /// What a refusal's message says. What it does not say is `None`.
+///
+/// ```
+/// use sendwhen::{Dimension, LimitMessage};
+///
+/// let said = LimitMessage::read("would exceed the rate limit of 50 requests per minute").unwrap();
+/// assert_eq!((said.dimension, said.limit), (Some(Dimension::Requests), Some(50)));
+/// assert_eq!((said.next_limit, said.delay), (None, None));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct LimitMessage {
@@ -29,6 +37,13 @@ pub struct LimitMessage {
 }
 
 /// The kinds of limits that messages tell apart.
+///
+/// ```
+/// use sendwhen::{LimitKind, LimitMessage};
+///
+/// let said = LimitMessage::read("Number of concurrent connections has exceeded your rate limit");
+/// assert_eq!(said.unwrap().kind, LimitKind::Concurrency);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum LimitKind {

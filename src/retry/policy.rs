@@ -86,6 +86,15 @@ pub struct ClassRule {
 impl ClassRule {
     /// Such waits, at the cost of 14 tokens, as often as the policy's attempts
     /// allow.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, ClassRule};
+    ///
+    /// let rule = ClassRule::new(Backoff::constant(Duration::from_secs(60))?);
+    /// assert_eq!((rule.cost, rule.retries), (14, u32::MAX));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn new(wait: Backoff<'static>) -> Self {
         Self {
             wait,
@@ -95,6 +104,15 @@ impl ClassRule {
     }
 
     /// Sets what a retry takes of a [`TokenBudget`](crate::TokenBudget).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, ClassRule};
+    ///
+    /// let rule = ClassRule::new(Backoff::constant(Duration::from_secs(60))?).cost(5);
+    /// assert_eq!(rule.cost, 5);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn cost(mut self, cost: u32) -> Self {
         self.cost = cost;
@@ -102,6 +120,16 @@ impl ClassRule {
     }
 
     /// Sets how many of a call's retries may be for failures of this class.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, Class, ClassRule, RetryPolicy};
+    ///
+    /// let once = ClassRule::new(Backoff::constant(Duration::from_secs(60))?).retries(1);
+    /// let policy = RetryPolicy::new().class(Class::Overloaded, once)?;
+    /// assert_eq!(policy.delays(Class::Overloaded, 42).count(), 1);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
@@ -143,6 +171,23 @@ pub(crate) const fn place(class: Class) -> Option<usize> {
 }
 
 /// How a policy's own wait takes account of the one that a server asks for.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Backoff, Class, RetryPolicy, ServerWait};
+///
+/// let second = Duration::from_secs(1);
+/// let policy = RetryPolicy::new().backoff(Backoff::constant(8 * second)?).verbatim(true);
+/// let wait = |how, asked| {
+///     let policy = policy.server_wait(how);
+///     policy.delay(Class::Transient, 1, Duration::ZERO, Some(asked), 42)
+/// };
+/// assert_eq!(wait(ServerWait::Apart, 20 * second), Some(8 * second));
+/// assert_eq!(wait(ServerWait::Raises, 20 * second), Some(20 * second));
+/// assert_eq!(wait(ServerWait::Replaces, 2 * second), Some(2 * second));
+/// assert_eq!(wait(ServerWait::Within(5 * second), 20 * second), Some(13 * second));
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ServerWait {
@@ -180,6 +225,14 @@ impl RetryPolicy {
     /// Ten attempts; backoff from 500 ms to 8 s, the base and cap of the
     /// official SDKs, with full jitter, after acceleration limits from 5 s to
     /// 60 s with equal jitter; any wait that the server asks for.
+    ///
+    /// ```
+    /// use sendwhen::{Class, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::new();
+    /// assert_eq!(policy.delays(Class::Transient, 42).count(), 9);
+    /// assert_eq!(policy.delays(Class::CallerError, 42).count(), 0);
+    /// ```
     pub const fn new() -> Self {
         Self {
             attempts: 10,
@@ -197,6 +250,15 @@ impl RetryPolicy {
 
     /// Sets how many attempts there are, the first included.
     ///
+    /// ```
+    /// use sendwhen::{Class, ConfigError, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::new().attempts(3)?;
+    /// assert_eq!(policy.delays(Class::Transient, 42).count(), 2);
+    /// assert_eq!(RetryPolicy::new().attempts(0), Err(ConfigError::ZeroAttempts));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where it is 0.
     pub const fn attempts(mut self, attempts: u32) -> Result<Self, ConfigError> {
@@ -208,6 +270,16 @@ impl RetryPolicy {
     }
 
     /// Sets the delays between attempts, for all classes.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, Class, RetryPolicy};
+    ///
+    /// let ten = Duration::from_secs(10);
+    /// let policy = RetryPolicy::new().backoff(Backoff::constant(ten)?);
+    /// assert!(policy.delays(Class::Overloaded, 42).all(|delay| delay == ten));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn backoff(mut self, backoff: Backoff<'static>) -> Self {
         let [throttled, concurrency, acceleration, overloaded, transient] = &mut self.rules;
@@ -221,6 +293,18 @@ impl RetryPolicy {
 
     /// Sets how failures of one class are retried. For [`Class::Throttled`] the
     /// dimension makes no difference.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, Class, ClassRule, ConfigError, RetryPolicy};
+    ///
+    /// let rule = ClassRule::new(Backoff::constant(Duration::from_secs(60))?);
+    /// let policy = RetryPolicy::new().class(Class::Overloaded, rule)?;
+    /// assert_eq!(policy.delays(Class::Overloaded, 42).next(), Some(Duration::from_secs(60)));
+    /// let never = RetryPolicy::new().class(Class::CallerError, rule);
+    /// assert_eq!(never, Err(ConfigError::NeverRetried));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// Where no failure of that class is ever retried.
@@ -241,6 +325,15 @@ impl RetryPolicy {
 
     /// Sets how the policy's own wait takes account of the server's:
     /// [`ServerWait::Apart`] where nothing is set.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Class, RetryPolicy, ServerWait};
+    ///
+    /// let policy = RetryPolicy::new().server_wait(ServerWait::Replaces).verbatim(true);
+    /// let asked = Some(Duration::from_secs(3));
+    /// assert_eq!(policy.delay(Class::Transient, 1, Duration::ZERO, asked, 42), asked);
+    /// ```
     #[must_use]
     pub const fn server_wait(mut self, how: ServerWait) -> Self {
         self.server_wait = how;
@@ -272,6 +365,19 @@ impl RetryPolicy {
 
     /// Sets whether the policy's own wait counts alone, even where the server
     /// asked for a longer one.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, Class, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::new().backoff(Backoff::constant(Duration::from_secs(1))?);
+    /// let wait = |policy: RetryPolicy| {
+    ///     policy.delay(Class::Transient, 1, Duration::ZERO, Some(Duration::from_secs(20)), 42)
+    /// };
+    /// assert!(wait(policy).unwrap() >= Duration::from_secs(20));
+    /// assert_eq!(wait(policy.verbatim(true)), Some(Duration::from_secs(1)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn verbatim(mut self, verbatim: bool) -> Self {
         self.verbatim = verbatim;
@@ -279,6 +385,16 @@ impl RetryPolicy {
     }
 
     /// Sets how long after the first asking the last attempt may start.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, Class, RetryPolicy};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let policy = RetryPolicy::new().backoff(Backoff::constant(10 * second)?).total(25 * second);
+    /// assert_eq!(policy.delays(Class::Transient, 42).count(), 2);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn total(mut self, total: Duration) -> Self {
         self.total = Some(total);
@@ -287,6 +403,18 @@ impl RetryPolicy {
 
     /// Sets the longest wait that a server may ask for; a call that is asked
     /// for more is given up.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Class, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::new().longest_wait(Duration::from_secs(60));
+    /// let wait = |asked| {
+    ///     policy.delay(Class::Throttled(None), 1, Duration::ZERO, Some(Duration::from_secs(asked)), 42)
+    /// };
+    /// assert!(wait(60).is_some());
+    /// assert_eq!(wait(505), None);
+    /// ```
     #[must_use]
     pub const fn longest_wait(mut self, longest: Duration) -> Self {
         self.longest_wait = Some(longest);
@@ -297,6 +425,25 @@ impl RetryPolicy {
     /// asked before the wait; a call that it refuses ends in
     /// [`GiveUp::BudgetSpent`]. Each limiter begins with a budget of its own, in
     /// which nothing is spent; so with the two below.
+    ///
+    /// ```
+    /// use sendwhen::{
+    ///     Budget, Call, Decision, Event, Failure, GiveUp, Instant, Limiter, Request, RetryPolicy,
+    ///     TokenBudget,
+    /// };
+    ///
+    /// // Two calls fail; there are tokens for one retry.
+    /// let budget = Budget::Tokens(TokenBudget::new(20, 1)?);
+    /// let mut limiter = Limiter::new(42).retry(RetryPolicy::new().budget(budget));
+    /// let mut ends = [(); 2].map(|()| {
+    ///     let mut call: Call = limiter.call(Request::new());
+    ///     call.handle(&mut limiter, Instant::ZERO, Event::Submitted);
+    ///     call.handle(&mut limiter, Instant::ZERO, Event::Failed(Failure::Lost))
+    /// });
+    /// assert!(matches!(ends[0], Decision::Wait(_)));
+    /// assert!(matches!(ends[1], Decision::GiveUp(GiveUp::BudgetSpent(_))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn budget(mut self, budget: Budget) -> Self {
         self.budget = Some(budget.rule());
@@ -305,6 +452,25 @@ impl RetryPolicy {
 
     /// Sets a breaker over all attempts. While it is open calls wait; overloads
     /// and passing failures open it, and nothing else.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{
+    ///     Breaker, Cause, Decision, Event, Failure, Instant, Limiter, Request, RetryPolicy,
+    /// };
+    ///
+    /// let breaker = Breaker::after_run(1, Duration::from_secs(30))?;
+    /// let mut limiter = Limiter::new(42).retry(RetryPolicy::new().breaker(breaker));
+    /// let mut first = limiter.call(Request::new());
+    /// first.handle(&mut limiter, Instant::ZERO, Event::Submitted);
+    /// first.handle(&mut limiter, Instant::ZERO, Event::Failed(Failure::Lost));
+    ///
+    /// let mut second = limiter.call(Request::new());
+    /// let decision = second.handle(&mut limiter, Instant::ZERO, Event::Submitted);
+    /// let Decision::Wait(wait) = decision else { panic!() };
+    /// assert_eq!((wait.until, wait.cause), (Instant::from_secs(30), Cause::Breaker));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn breaker(mut self, breaker: Breaker) -> Self {
         self.breaker = Some(breaker.rule());
@@ -313,6 +479,24 @@ impl RetryPolicy {
 
     /// Sets client-side throttling. What it refuses counts as an attempt that
     /// met an overload, but for the budget.
+    ///
+    /// ```
+    /// use sendwhen::{
+    ///     ClientThrottle, Decision, Event, Failure, Instant, Limiter, Request, RetryPolicy,
+    /// };
+    ///
+    /// // A server of which nothing is heard: soon calls wait without having asked it.
+    /// let mut limiter = Limiter::new(42).retry(RetryPolicy::new().throttle(ClientThrottle::SRE));
+    /// let mut sent = 0;
+    /// for _ in 0..100 {
+    ///     let mut call = limiter.call(Request::new());
+    ///     if let Decision::Send(_) = call.handle(&mut limiter, Instant::ZERO, Event::Submitted) {
+    ///         sent += 1;
+    ///         call.handle(&mut limiter, Instant::ZERO, Event::Failed(Failure::Lost));
+    ///     }
+    /// }
+    /// assert!(sent < 20);
+    /// ```
     #[must_use]
     pub const fn throttle(mut self, throttle: ClientThrottle) -> Self {
         self.throttle = Some(throttle.rule());
@@ -321,6 +505,13 @@ impl RetryPolicy {
 
     /// Sets whether a [`CubicRate`](crate::CubicRate) bounds how fast attempts
     /// are sent.
+    ///
+    /// ```
+    /// use sendwhen::RetryPolicy;
+    ///
+    /// assert_ne!(RetryPolicy::new().adaptive(true), RetryPolicy::new());
+    /// assert_eq!(RetryPolicy::AWS_ADAPTIVE.adaptive(false), RetryPolicy::AWS_STANDARD);
+    /// ```
     #[must_use]
     pub const fn adaptive(mut self, adaptive: bool) -> Self {
         self.adaptive = adaptive;
@@ -328,6 +519,15 @@ impl RetryPolicy {
     }
 
     /// How failures of `class` are retried; `None` where they never are.
+    ///
+    /// ```
+    /// use sendwhen::{Class, RetryPolicy};
+    ///
+    /// let policy = RetryPolicy::new();
+    /// assert_eq!(policy.rule(Class::Throttled(None)).unwrap().cost, 5);
+    /// assert_eq!(policy.rule(Class::Transient).unwrap().cost, 14);
+    /// assert_eq!(policy.rule(Class::CallerError), None);
+    /// ```
     pub fn rule(&self, class: Class) -> Option<&ClassRule> {
         self.rules.get(place(class)?)
     }
@@ -494,6 +694,17 @@ impl Default for RetryPolicy {
 const MOST_ABOVE: Duration = Duration::from_secs(1);
 
 /// The waits of a call that always fails. Made by [`RetryPolicy::delays`].
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Backoff, Class, RetryPolicy};
+///
+/// let policy = RetryPolicy::new().backoff(Backoff::constant(Duration::from_secs(5))?);
+/// let mut delays = policy.delays(Class::Transient, 42);
+/// assert_eq!(delays.next(), Some(Duration::from_secs(5)));
+/// assert_eq!(delays.count(), 8, "of nine retries");
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PolicyDelays {
     policy: RetryPolicy,

@@ -224,6 +224,14 @@ impl<S> SlidingMinute<S> {
     /// At most `tokens_per_minute` in any minute, remembered in `entries`: one
     /// for each request of a minute.
     ///
+    /// ```
+    /// use sendwhen::{ConfigError, LogEntry, SlidingMinute};
+    ///
+    /// assert!(SlidingMinute::new(10_000, [LogEntry::EMPTY; 64]).is_ok());
+    /// let none = SlidingMinute::new(0, [LogEntry::EMPTY; 64]);
+    /// assert_eq!(none, Err(ConfigError::ZeroLimit));
+    /// ```
+    ///
     /// # Errors
     /// Where `tokens_per_minute` is 0.
     pub fn new(tokens_per_minute: u64, entries: S) -> Result<Self, ConfigError> {
@@ -233,6 +241,18 @@ impl<S> SlidingMinute<S> {
 
 impl<S: AsRef<[LogEntry]> + AsMut<[LogEntry]>> SlidingMinute<S> {
     /// Lets `request` pass at `now`, or not.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, LogEntry, Refusal, Request, SlidingMinute};
+    ///
+    /// let mut minute = SlidingMinute::new(10_000, [LogEntry::EMPTY; 64])?;
+    /// let most = Request::new().input_tokens(6_000).max_tokens(4_000);
+    /// assert_eq!(minute.try_acquire(Instant::ZERO, &most), Ok(()));
+    /// let one = Request::new().input_tokens(1);
+    /// let refused = minute.try_acquire(Instant::from_secs(59), &one);
+    /// assert_eq!(refused, Err(Refusal::Until(Instant::from_secs(60))));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// [`Refusal::Until`] the exact instant from which it passes;
@@ -272,14 +292,42 @@ pub struct LowWater {
 
 impl LowWater {
     /// Below 5000 tokens it waits for ten seconds.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::LowWater;
+    ///
+    /// assert_eq!(LowWater::SCRIPTS, LowWater::new(5_000, Duration::from_secs(10)));
+    /// ```
     pub const SCRIPTS: Self = Self::new(5_000, Duration::from_secs(10));
 
     /// Below `below` tokens it waits for `wait`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::LowWater;
+    ///
+    /// let mark = LowWater::new(1_000, Duration::from_secs(5));
+    /// assert_eq!((mark.below, mark.wait), (1_000, Duration::from_secs(5)));
+    /// ```
     pub const fn new(below: u64, wait: Duration) -> Self {
         Self { below, wait }
     }
 
     /// How long to wait after a response with these fields, if at all.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{LowWater, ServerHints};
+    ///
+    /// let head = [
+    ///     ("anthropic-ratelimit-input-tokens-remaining", "900000"),
+    ///     ("anthropic-ratelimit-output-tokens-remaining", "2000"),
+    /// ];
+    /// let wait = LowWater::SCRIPTS.wait(&ServerHints::parse(head, None));
+    /// assert_eq!(wait, Some(Duration::from_secs(10)));
+    /// assert_eq!(LowWater::SCRIPTS.wait(&ServerHints::NONE), None);
+    /// ```
     pub fn wait(&self, hints: &ServerHints) -> Option<Duration> {
         const TOKENS: [Dimension; 4] = [
             Dimension::TotalTokens,

@@ -34,6 +34,14 @@ pub enum Pushback {
 impl Pushback {
     /// Reads the field's value, `None` where it is not there: a number of
     /// milliseconds that an `i32` holds.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::Pushback;
+    ///
+    /// assert_eq!(Pushback::read(Some(b"0")), Pushback::After(Duration::ZERO));
+    /// assert_eq!(Pushback::read(Some(b"2147483648")), Pushback::Never);
+    /// ```
     pub fn read(value: Option<&[u8]>) -> Self {
         let Some(value) = value else {
             return Self::Unsaid;
@@ -48,6 +56,15 @@ impl Pushback {
     }
 
     /// `hints` with this in it, as a call understands it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Pushback, ServerHints};
+    ///
+    /// let asked = |field| Pushback::read(field).hints(ServerHints::NONE);
+    /// assert_eq!(asked(Some(b"250")).retry_after, Some(Duration::from_millis(250)));
+    /// assert_eq!(asked(None), ServerHints::NONE);
+    /// ```
     #[must_use]
     pub const fn hints(self, mut hints: ServerHints) -> ServerHints {
         match self {

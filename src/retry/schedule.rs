@@ -258,6 +258,17 @@ impl<'a> Backoff<'a> {
     }
 
     /// Sets how chance spreads the delays.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, Jitter};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let backoff = Backoff::exponential(second, 60 * second)?;
+    /// assert_eq!(backoff.jitter(Jitter::Full).band(3, second), (Duration::ZERO, 4 * second));
+    /// assert_eq!(backoff.jitter(Jitter::None).band(3, second), (4 * second, 4 * second));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;
@@ -285,6 +296,19 @@ impl<'a> Backoff<'a> {
     /// before it was `previous` (which only [`Jitter::Decorrelated`] asks for).
     /// The same `seed` gives the same delay, and another one after each
     /// failure.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Backoff, Jitter};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let backoff = Backoff::exponential(second, 60 * second)?.jitter(Jitter::Equal);
+    /// let delay = backoff.delay(3, second, 42);
+    /// assert!((2 * second..=4 * second).contains(&delay));
+    /// assert_eq!(backoff.delay(3, second, 42), delay);
+    /// assert_ne!(backoff.delay(3, second, 43), delay);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn delay(&self, failures: u32, previous: Duration, seed: u64) -> Duration {
         let mut rng = Rng::new(seed).skip(failures.saturating_sub(1) as u64);
         self.draw(failures, previous, &mut rng)
@@ -410,6 +434,17 @@ impl<'a> Backoff<'a> {
 
 /// The delays of a [`Backoff`], one after another. Made by
 /// [`Backoff::delays`].
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Backoff, Jitter};
+///
+/// let second = Duration::from_secs(1);
+/// let backoff = Backoff::fibonacci(second, 60 * second)?.jitter(Jitter::None);
+/// let first: Vec<u64> = backoff.delays(0).map(|delay| delay.as_secs()).take(6).collect();
+/// assert_eq!(first, [1, 1, 2, 3, 5, 8]);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Delays<'a> {
     backoff: Backoff<'a>,

@@ -66,6 +66,12 @@ pub enum Sdk {
 
 impl Sdk {
     /// All of them.
+    ///
+    /// ```
+    /// use sendwhen::Sdk;
+    ///
+    /// assert!(Sdk::ALL.into_iter().all(|sdk| sdk.retries(429, None)));
+    /// ```
     pub const ALL: [Self; 7] = [
         Self::Python,
         Self::TypeScript,
@@ -77,6 +83,13 @@ impl Sdk {
     ];
 
     /// How often they try where nothing else is set, the first time included.
+    ///
+    /// ```
+    /// use sendwhen::{Class, RetryPolicy, Sdk};
+    ///
+    /// let policy = RetryPolicy::new().sdk(Sdk::Go);
+    /// assert_eq!(policy.delays(Class::Transient, 42).count(), Sdk::ATTEMPTS as usize - 1);
+    /// ```
     pub const ATTEMPTS: u32 = 3;
 
     /// Whether it retries a response; one that did not come it always does.
@@ -99,6 +112,19 @@ impl Sdk {
     /// `retry-after`, or `None` where it goes by its own curve. `now` is its
     /// wall clock. A past date, a negative number and one that is none are no
     /// wait, where they are accepted at all.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Sdk, UnixTime};
+    ///
+    /// let now = UnixTime::from_secs(1_696_004_797);
+    /// let asked = |sdk: Sdk, seconds: &[u8]| sdk.asked(None, Some(seconds), now);
+    /// assert_eq!(asked(Sdk::Java, b"1.5"), Some(Duration::from_millis(1_500)));
+    /// assert_eq!(asked(Sdk::Python, b"61"), None);
+    /// // Milliseconds go before seconds.
+    /// let millis = Sdk::Python.asked(Some(b"250"), Some(b"9"), now);
+    /// assert_eq!(millis, Some(Duration::from_millis(250)));
+    /// ```
     pub fn asked(
         self,
         retry_after_ms: Option<&[u8]>,
@@ -160,6 +186,16 @@ impl Sdk {
 
     /// How long it waits after `retries` retries, counted from 0, where the
     /// server asked for `asked`: exactly that, or its own curve.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::Sdk;
+    ///
+    /// let asked = Duration::from_secs(7);
+    /// assert_eq!(Sdk::Go.delay(0, Some(asked), 42), asked);
+    /// let own = Sdk::Go.delay(1, None, 42);
+    /// assert!((750..=1_000).contains(&own.as_millis()));
+    /// ```
     pub const fn delay(self, retries: u32, asked: Option<Duration>, seed: u64) -> Duration {
         let mut rng = Rng::new(seed).skip(retries as u64);
         self.draw(retries, asked, &mut rng)

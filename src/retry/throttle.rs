@@ -37,6 +37,14 @@ pub struct ClientThrottle {
 impl ClientThrottle {
     /// `k` of 2, over two minutes: about one request is refused by the server
     /// for each that it accepts.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::ClientThrottle;
+    ///
+    /// assert_eq!(ClientThrottle::SRE, ClientThrottle::new(2_000, Duration::from_secs(120))?);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const SRE: Self = Self {
         k: 2_000,
         requests: Window::new(Duration::from_secs(120)),
@@ -45,6 +53,15 @@ impl ClientThrottle {
 
     /// With a `k` in thousandths: the nearer to 1000, the fewer refusals the
     /// server is asked for.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{ClientThrottle, ConfigError};
+    ///
+    /// assert!(ClientThrottle::new(1_100, Duration::from_secs(60)).is_ok());
+    /// let strict = ClientThrottle::new(999, Duration::from_secs(60));
+    /// assert_eq!(strict, Err(ConfigError::ThrottleTooStrict));
+    /// ```
     ///
     /// # Errors
     /// Where `k_per_mille` is below 1000: what the server accepts would be
@@ -76,6 +93,19 @@ impl ClientThrottle {
 
     /// Whether a request that is asked for at `now` is sent; counts it either
     /// way. The same `seed` gives the same answer.
+    ///
+    /// ```
+    /// use sendwhen::{ClientThrottle, Instant};
+    ///
+    /// // Half of what is asked for is accepted: nothing is refused here.
+    /// let mut throttle = ClientThrottle::SRE;
+    /// for seed in 0..1_000 {
+    ///     assert!(throttle.admits(Instant::ZERO, seed));
+    ///     if seed % 2 == 0 {
+    ///         throttle.accepted(Instant::ZERO);
+    ///     }
+    /// }
+    /// ```
     pub fn admits(&mut self, now: Instant, seed: u64) -> bool {
         self.admits_by(now, &mut Rng::new(seed))
     }
@@ -87,6 +117,16 @@ impl ClientThrottle {
     }
 
     /// The server accepted a request.
+    ///
+    /// ```
+    /// use sendwhen::{ClientThrottle, Instant};
+    ///
+    /// let mut throttle = ClientThrottle::SRE;
+    /// assert!(throttle.admits(Instant::ZERO, 1));
+    /// assert_ne!(throttle.odds(Instant::ZERO).0, 0);
+    /// throttle.accepted(Instant::ZERO);
+    /// assert_eq!(throttle.odds(Instant::ZERO).0, 0);
+    /// ```
     pub fn accepted(&mut self, now: Instant) {
         self.accepts.add(now, 1);
     }

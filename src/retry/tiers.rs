@@ -15,6 +15,13 @@ use crate::{
 };
 
 /// A usage tier of the Claude API.
+///
+/// ```
+/// use sendwhen::{Tier, TierLimits};
+///
+/// let limits = TierLimits::of(Tier::Scale, "claude-sonnet-5").unwrap();
+/// assert_eq!((limits.requests_per_minute, limits.as_of), (10_000, "2026-08-22"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Tier {
@@ -65,6 +72,13 @@ pub struct TierLimits {
 }
 
 /// A model that is not in the tables.
+///
+/// ```
+/// use sendwhen::{Tier, TierLimits};
+///
+/// let unknown = TierLimits::of(Tier::Start, "claude-2").unwrap_err();
+/// assert_eq!((unknown.model, unknown.as_of), ("claude-2", "2026-08-22"));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error(
     "no limits of {model} are known for this tier (as of {as_of}); read them from the \
@@ -144,6 +158,14 @@ const TIER_1: &[Row] = &[
 impl TierLimits {
     /// The limits of `model`, a name with or without its date, in `tier`.
     ///
+    /// ```
+    /// use sendwhen::{Tier, TierLimits};
+    ///
+    /// let of = |model| TierLimits::of(Tier::Start, model);
+    /// assert_eq!(of("claude-haiku-4-5"), of("claude-haiku-4-5-20251001"));
+    /// assert!(of("claude-haiku-4-5-turbo").is_err());
+    /// ```
+    ///
     /// # Errors
     /// Where the model is not in the table; the error says where its limits are
     /// to be read.
@@ -166,6 +188,16 @@ impl TierLimits {
 
     /// What a [`Limiter`](crate::Limiter) needs: each dimension with its rate
     /// and its burst, which is a minute's worth.
+    ///
+    /// ```
+    /// use sendwhen::{Dimension, Rate, Tier, TierLimits};
+    ///
+    /// let limits = TierLimits::of(Tier::Start, "claude-opus-5").unwrap();
+    /// let [requests, input, _output] = limits.rates()?;
+    /// assert_eq!(requests, (Dimension::Requests, Rate::per_minute(1_000)?, 1_000));
+    /// assert_eq!(input, (Dimension::InputTokens, Rate::per_minute(2_000_000)?, 2_000_000));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// Where a field was set to 0 or out of range; those of the tables are not.
