@@ -85,7 +85,8 @@ pub struct TokenBucket {
     since_full: u64,
     /// By how much its level was ever raised otherwise, in units; wraps.
     raised: u128,
-    /// How often it was found full, or its rate or burst was changed; wraps.
+    /// How often it was found full, and twice how often its rate or burst was
+    /// changed; wraps.
     era: u32,
     /// The number of the newest charge; wraps.
     serial: u32,
@@ -548,7 +549,7 @@ impl TokenBucket {
         }
         let most = self.convert_charge(charge);
         // Found full since, it would have been full without the charge too.
-        if charge.era != self.era {
+        if !self.is_of_this_era(charge) {
             charge.amount = charge.amount.saturating_sub(amount);
             return;
         }
@@ -584,9 +585,23 @@ impl TokenBucket {
         charge.returned = charge.returned.wrapping_add(given);
     }
 
+    /// Whether the bucket has not been found full since the charge, nor changed
+    /// since it was converted.
+    fn is_of_this_era(&self, charge: &Charge) -> bool {
+        match self.earlier {
+            Some(earlier) if charge.era == earlier.era.wrapping_add(1) => {
+                self.era == earlier.era.wrapping_add(2)
+            }
+            _ => charge.era == self.era,
+        }
+    }
+
     /// Makes of a charge from before the last change of rate and burst the last
     /// one that was made before it, and tells how much of it the bucket was
-    /// still owed by then, in units: no more of it can be given back.
+    /// still owed by then, in units: no more of it can be given back. Its era
+    /// is one that no charge is made in, so that the next change does not take
+    /// it for one from before: what several of them can still give back
+    /// together is not known then.
     fn convert_charge(&self, charge: &mut Charge) -> u128 {
         let Some(earlier) = self.earlier.filter(|earlier| earlier.era == charge.era) else {
             return u128::MAX;
@@ -668,7 +683,7 @@ impl TokenBucket {
         changed.last = now;
         // None from before it is the newest any more.
         changed.serial = self.serial.wrapping_add(1);
-        changed.era = self.era.wrapping_add(1);
+        changed.era = self.era.wrapping_add(2);
         if owed == 0 || missing == 0 {
             // Full at the change: nothing from before it is given back.
             changed.era = changed.era.wrapping_add(1);

@@ -170,24 +170,72 @@ pub trait Limit {
     type Charge;
 
     /// Of how many limits it is made.
+    ///
+    /// ```
+    /// use sendwhen::{Limit, Rate, Spacing};
+    ///
+    /// let one = Spacing::new(Rate::per_second(5)?);
+    /// assert_eq!((one, [one, one]).leaves(), 3);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     fn leaves(&self) -> usize {
         1
     }
 
     /// Whether `amount` would pass at `now`; changes nothing.
     ///
+    /// ```
+    /// use sendwhen::{Instant, Limit, Rate, Spacing, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::new(Rate::per_minute(50)?, 50)?;
+    /// let limits = (Spacing::new(Rate::per_second(5)?), bucket);
+    /// assert!(limits.peek(Instant::ZERO, (1, 50)).is_ok());
+    /// assert_eq!(limits.peek(Instant::ZERO, (1, 51)).unwrap_err().by, 1);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// The limit that binds, and the exact instant from which all let it pass.
     fn peek(&self, now: Instant, amount: Self::Amount) -> Result<(), Blocked>;
 
     /// Takes `amount` at `now`, whether it would pass or not.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Limit, Rate, TokenBucket};
+    ///
+    /// let mut limits = [TokenBucket::new(Rate::per_minute(60)?, 50)?; 2];
+    /// let _charges = Limit::charge(&mut limits, Instant::ZERO, [50, 60]);
+    /// assert_eq!(limits.map(|bucket| bucket.debt(Instant::ZERO)), [0, 10]);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     fn charge(&mut self, now: Instant, amount: Self::Amount) -> Self::Charge;
 
     /// Gives `amount` of a charge back, or all of it where that is less; never
     /// more than would be there without the charge.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Limit, Rate, TokenBucket};
+    ///
+    /// let mut limits = [TokenBucket::new(Rate::per_minute(60)?, 50)?; 2];
+    /// let mut charges = limits.try_acquire(Instant::ZERO, [50, 30]).unwrap();
+    /// Limit::refund(&mut limits, Instant::ZERO, &mut charges, [20, u64::MAX]);
+    /// assert_eq!(limits.map(|bucket| bucket.available(Instant::ZERO)), [20, 50]);
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     fn refund(&mut self, now: Instant, charge: &mut Self::Charge, amount: Self::Amount);
 
     /// Takes `amount` at `now` if all let it pass; changes nothing if not.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Limit, Rate, Refusal, TokenBucket};
+    ///
+    /// let mut limits = [TokenBucket::new(Rate::per_minute(60)?, 50)?; 2];
+    /// assert!(limits.try_acquire(Instant::ZERO, [50, 30]).is_ok());
+    /// let blocked = limits.try_acquire(Instant::ZERO, [5, 5]).unwrap_err();
+    /// assert_eq!((blocked.by, blocked.refusal), (0, Refusal::Until(Instant::from_secs(5))));
+    /// assert_eq!(limits[1].available(Instant::ZERO), 20, "the other gave nothing");
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     /// As [`peek`](Self::peek).

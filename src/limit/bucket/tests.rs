@@ -152,6 +152,28 @@ fn a_change_of_limit_keeps_what_is_there() {
     );
 }
 
+/// What was charged before a change of burst and gave a part of itself back
+/// after it could give back the rest after another: together more than the
+/// bucket missed at the first.
+#[test]
+fn a_charge_is_not_carried_over_two_changes() {
+    let rate = Rate::per_second(1).unwrap();
+    let mut bucket = TokenBucket::new(rate, 23).unwrap();
+    let mut charges = [(); 2].map(|()| bucket.charge(at(0), 2));
+    // Three are missing, and four were charged.
+    bucket.set(at(0), rate, 22).unwrap();
+    for charge in &mut charges {
+        bucket.refund(charge, 1);
+    }
+    assert_eq!(bucket.available(at(0)), 21);
+    bucket.set(at(0), rate, 23).unwrap();
+    for charge in &mut charges {
+        bucket.refund(charge, 1);
+    }
+    // Without them it would have held 23, then 22, and 22 since.
+    assert!(bucket.available(at(0)) <= 22);
+}
+
 #[test]
 fn the_largest_numbers_are_borne() {
     let most = (1 << 63) - 1;
