@@ -213,7 +213,7 @@ impl Call {
             }
             (Ok(()), _) => GiveUp::DeadlineTooClose {
                 earliest: now,
-                cause: Cause::Backoff,
+                cause: Cause::AskedLate,
             },
         };
         self.life.give_up(why);

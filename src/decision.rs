@@ -207,6 +207,8 @@ pub enum Cause {
     Others(Dimension),
     /// It was sent; the answer is not there yet.
     Response,
+    /// Nothing any more: it could go, but was asked for after its latest start.
+    AskedLate,
 }
 
 impl Cause {
@@ -244,6 +246,7 @@ impl fmt::Display for Cause {
             Self::Outage => "an outage of the server to end",
             Self::SendRate => "the rate that refusals taught",
             Self::Response => "the response",
+            Self::AskedLate => "nothing: it was asked for after its latest start",
         }
         .fmt(f)
     }

@@ -524,9 +524,24 @@ impl Limiter {
     }
 
     pub(crate) fn check(&self, now: Instant, wanted: &Wanted) -> Result<(), Denied> {
+        self.verdict(now, wanted).map_err(Denied::Never)?.end()
+    }
+
+    /// From when it may pass, whatever those in flight report, and what binds
+    /// until then; `None` where it passes.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn earliest(
+        &self,
+        now: Instant,
+        wanted: &Wanted,
+    ) -> Result<Option<(Instant, Cause)>, Never> {
+        Ok(self.verdict(now, wanted)?.earliest())
+    }
+
+    fn verdict(&self, now: Instant, wanted: &Wanted) -> Result<Verdict, Never> {
         if let Some(closed) = self.closed {
             if closed.until.is_none_or(|until| now < until) {
-                return Err(Denied::Never(Never::Spend));
+                return Err(Never::Spend);
             }
         }
         let mut verdict = Verdict::new(now);
@@ -558,7 +573,7 @@ impl Limiter {
         for bound in self.guard.bounds(now) {
             verdict.wait(bound.until, bound.cause, bound.earliest);
         }
-        verdict.end()
+        Ok(verdict)
     }
 
     /// Why [`check`](Self::check) says what it says.
@@ -604,12 +619,12 @@ impl Limiter {
         amount: u64,
         wanted: &Wanted,
         verdict: &mut Verdict,
-    ) -> Result<(), Denied> {
+    ) -> Result<(), Never> {
         let Some(ledger) = self.ledger(dimension) else {
             return Ok(());
         };
         if ledger.is_disabled() {
-            return Err(Denied::Never(Never::NotEnabled(dimension)));
+            return Err(Never::NotEnabled(dimension));
         }
         let is_output = dimension == Dimension::OutputTokens;
         let spread = wanted.spread(&self.forecast, dimension);
@@ -651,11 +666,11 @@ impl Limiter {
                 verdict.wait(until, Cause::Limit(dimension), earliest);
                 Ok(())
             }
-            Err(Refusal::Never) => Err(Denied::Never(Never::ExceedsBurst {
+            Err(Refusal::Never) => Err(Never::ExceedsBurst {
                 dimension,
                 cost: amount,
                 burst: ledger.limit(),
-            })),
+            }),
         }
     }
 
@@ -1199,7 +1214,7 @@ impl Binding {
             Cause::Breaker => 8 << Dimension::COUNT,
             Cause::SendRate => 16 << Dimension::COUNT,
             Cause::Outage => 32 << Dimension::COUNT,
-            Cause::RetryAfter | Cause::Backoff | Cause::Response => 0,
+            Cause::RetryAfter | Cause::Backoff | Cause::Response | Cause::AskedLate => 0,
         })
     }
 
@@ -1217,6 +1232,8 @@ struct Verdict {
     now: Instant,
     wait: Option<Wait>,
     earliest: Instant,
+    /// What binds until then; `None` where nothing does longer than until now.
+    binds: Option<Cause>,
 }
 
 impl Verdict {
@@ -1225,6 +1242,7 @@ impl Verdict {
             now,
             wait: None,
             earliest: now,
+            binds: None,
         }
     }
 
@@ -1236,7 +1254,16 @@ impl Verdict {
             self.wait = Some(Wait { until, cause });
         }
         // It passes at `until` even if nothing is reported.
-        self.earliest = self.earliest.max(earliest.min(until));
+        let earliest = earliest.min(until);
+        if self.earliest < earliest {
+            (self.earliest, self.binds) = (earliest, Some(cause));
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    fn earliest(&self) -> Option<(Instant, Cause)> {
+        let wait = self.wait?;
+        Some((self.earliest, self.binds.unwrap_or(wait.cause)))
     }
 
     fn end(self) -> Result<(), Denied> {

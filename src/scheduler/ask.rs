@@ -12,8 +12,8 @@ use super::{
     route::{Block, Route, State, Top},
 };
 use crate::{
-    decision::{Attempt, Cause, Denied, GiveUp, Never},
-    life::Life,
+    decision::{Attempt, Cause, Denied, GiveUp, Never, Wait},
+    life::{Life, Standing},
     request::Request,
     time::Instant,
 };
@@ -403,29 +403,17 @@ impl Scheduler {
         )
     }
 
-    /// Sends a call that may go.
+    /// Sends a call that may go, unless client-side throttling keeps it back.
     fn send(&mut self, now: Instant, wish: &Wish, alternative: usize, aged: bool) -> Option<Next> {
-        self.withdraw(wish.slot);
         let set = set_of(&self.routes, wish.route, alternative)?.to_vec();
+        let life = self.life_of(wish.slot)?;
+        if self.is_kept_back(now, wish.slot, life, &set) {
+            return None;
+        }
+        self.withdraw(wish.slot);
         let call = self.calls.get_mut(wish.slot)?;
         call.at = At::Flying;
-        let new = match call.active {
-            Some(active) => active,
-            None => {
-                let mut life = Life::new(self.rng.next());
-                life.begin(call.submitted, call.deadline());
-                let active = Active {
-                    life,
-                    permits: Vec::new(),
-                    alternative,
-                    until: now,
-                };
-                self.active.insert(active)?
-            }
-        };
-        call.active = Some(new);
-        let active = self.active.get_mut(new)?;
-        active.alternative = alternative;
+        let active = self.active.get_mut(life)?;
         active.life.sent(now);
         for &number in &set {
             if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
@@ -458,6 +446,44 @@ impl Scheduler {
         })
     }
 
+    /// Where the life of a call is, which begins when it is first to be sent.
+    fn life_of(&mut self, slot: u32) -> Option<u32> {
+        let call = self.calls.get_mut(slot)?;
+        if call.active.is_none() {
+            let mut life = Life::new(self.rng.next());
+            life.begin(call.submitted, call.deadline());
+            call.active = self.active.insert(Active::new(life));
+        }
+        call.active
+    }
+
+    /// Whether client-side throttling of the innermost pool refuses a call that
+    /// may go. That counts as an attempt: it backs off, or is dropped.
+    fn is_kept_back(&mut self, now: Instant, slot: u32, life: u32, set: &[u32]) -> bool {
+        let inner = set.first().and_then(|pool| self.pools.get_mut(index(*pool)));
+        let Some(pool) = inner.and_then(Option::as_mut) else {
+            return false;
+        };
+        let (Some(call), Some(active)) = (self.calls.get(slot), self.active.get_mut(life)) else {
+            return false;
+        };
+        let policy = call.policy(*pool.limiter.retry_policy());
+        let guard = pool.limiter.retry_guard();
+        if !guard.throttles() || !active.life.is_refused_here(now, guard, &policy) {
+            return false;
+        }
+        match active.life.standing(now) {
+            Standing::GiveUp(why) => self.drop_call(slot, Dropped::GivenUp(why)),
+            Standing::Hold(wait) => self.hold(slot, wait),
+            // Full jitter may draw nothing; a wait is always in the future.
+            Standing::Ask | Standing::Sent(_) | Standing::Deliver => {
+                let (until, cause) = (after(now), Cause::Backoff);
+                self.hold(slot, Wait { until, cause });
+            }
+        }
+        true
+    }
+
     /// Moves a tenant on, on every route on which it waits beside others that
     /// share by the same pool.
     fn charge(&mut self, now: Instant, number: u32, class: usize, tenant: u32, cost: u64) {
@@ -468,8 +494,10 @@ impl Scheduler {
             .tenants
             .get(&tenant)
             .map_or(1, |known| known.weight.get());
-        let flows = self.flows.get_mut(index(home));
-        let Some(flows) = flows.and_then(|classes| classes.get_mut(class)) else {
+        let Some(site) = self.sites.get_mut(index(home)) else {
+            return;
+        };
+        let Some(flows) = site.flows.get_mut(class) else {
             return;
         };
         let flow = flows.serve(tenant, cost, weight);
@@ -477,8 +505,11 @@ impl Scheduler {
             return;
         }
         let (mut other_first, mut later) = (Vec::new(), Vec::new());
-        for (number, route) in (0..).zip(&mut self.routes) {
-            if route.home != home || !route.lane(class).is_some_and(|lane| lane.has(tenant)) {
+        for &number in &site.sharing {
+            let Some(route) = self.routes.get_mut(index(number)) else {
+                continue;
+            };
+            if !route.lane(class).is_some_and(|lane| lane.has(tenant)) {
                 continue;
             }
             let before = route.top(now, &self.pools);
@@ -526,6 +557,61 @@ impl Scheduler {
 
 /// Late or not.
 impl Scheduler {
+    /// Begins to watch whether a call that waits can start in time; where it
+    /// cannot, it is dropped when it is next asked what to do.
+    pub(super) fn watch_start(&mut self, slot: u32) {
+        let now = self.clock.latest();
+        self.watch_no_more(slot);
+        let Some(wish) = self.wish(slot).filter(|wish| wish.start_by < Instant::MAX) else {
+            return;
+        };
+        let late = self.is_late(now, &wish);
+        let time = self.calls.get(slot).map(|call| self.time_of(now, call, usize::MAX));
+        if let Some(call) = self.calls.get_mut(slot) {
+            let first = call.first_critical(time.unwrap_or_default());
+            call.critical = if late { now } else { first };
+        }
+        self.watch_on(slot);
+    }
+
+    /// Watches whether a call can start in time, from when it says.
+    pub(super) fn watch_on(&mut self, slot: u32) {
+        let Some(call) = self.calls.get(slot).filter(|call| call.deadline().is_some()) else {
+            return;
+        };
+        let number = call.route;
+        if let Some(route) = self.routes.get_mut(index(number)) {
+            route.criticals.insert(call.critical_place(), slot);
+        }
+        self.set_critical_alarm(number);
+    }
+
+    /// Watches a call no more.
+    pub(super) fn watch_no_more(&mut self, slot: u32) {
+        let Some(call) = self.calls.get(slot).filter(|call| call.deadline().is_some()) else {
+            return;
+        };
+        let number = call.route;
+        if let Some(route) = self.routes.get_mut(index(number)) {
+            route.criticals.remove(&call.critical_place());
+        }
+        self.set_critical_alarm(number);
+    }
+
+    /// The limits of a pool are others than they were: all that might go over it
+    /// are watched anew.
+    pub(super) fn reconsider(&mut self, pool: u32) {
+        let mut all = Vec::new();
+        let site = self.sites.get(index(pool));
+        for number in site.into_iter().flat_map(|site| &site.over) {
+            let route = self.routes.get(index(*number));
+            all.extend(route.into_iter().flat_map(|route| route.criticals.values()));
+        }
+        for slot in all {
+            self.watch_start(slot);
+        }
+    }
+
     /// Whether a call cannot start in time, whatever those in flight report.
     fn is_late(&mut self, now: Instant, wish: &Wish) -> bool {
         let (earliest, _) = self.earliest(now, wish);
@@ -535,39 +621,43 @@ impl Scheduler {
     /// Why it is given up.
     fn too_late(&mut self, now: Instant, wish: &Wish) -> Dropped {
         let (mut earliest, mut cause) = self.earliest(now, wish);
-        let state = self.routes.get(index(wish.route)).map(|route| route.state);
-        if let (true, Some(State::Blocked(block))) = (earliest <= now, state) {
+        if earliest <= now {
             // Alone it might go: what holds up those before it held it up.
-            (earliest, cause) = (block.start, block.cause);
+            let route = self.routes.get(index(wish.route));
+            let held_up = route.and_then(|route| match route.state {
+                State::Blocked(block) => Some(block),
+                State::Empty | State::Ready => route.claim,
+            });
+            if let Some(block) = held_up {
+                (earliest, cause) = (block.start.max(now), Some(block.cause));
+            }
         }
+        let cause = cause.unwrap_or(Cause::AskedLate);
         Dropped::GivenUp(GiveUp::DeadlineTooClose { earliest, cause })
     }
 
     /// When a call can start at the earliest over any alternative, and what
-    /// binds there. Where none ever lets it pass, the end of the clock: it is
-    /// dropped for that when it is asked for.
-    fn earliest(&mut self, now: Instant, wish: &Wish) -> (Instant, Cause) {
-        earliest(
-            &self.routes,
-            &mut self.pools,
-            now,
-            wish.route,
-            &wish.request,
-        )
-        .unwrap_or((now, Cause::Backoff))
+    /// binds there until then. Where none ever lets it pass, now: it is dropped
+    /// for that when it is asked for.
+    fn earliest(&mut self, now: Instant, wish: &Wish) -> (Instant, Option<Cause>) {
+        let (routes, pools) = (&self.routes, &mut self.pools);
+        let bound = earliest(routes, pools, now, wish.route, &wish.request);
+        let (earliest, cause) = bound.unwrap_or((now, None));
+        let call = self.calls.get(wish.slot).filter(|call| call.at == At::Held);
+        let active = call.and_then(|call| self.active.get(call.active?));
+        match active.map(|active| active.hold) {
+            Some(hold) if earliest < hold.until => (hold.until, Some(hold.cause)),
+            _ => (earliest, cause),
+        }
     }
 
-    /// Something failed at a pool: if it stopped or fell into debt for it, some
-    /// that wait for it may be late now.
+    /// Something was reported to a pool: if it stopped or fell into debt for it,
+    /// some that wait for it may be late now.
     pub(super) fn look_for_late(&mut self, now: Instant, pool: u32) {
-        for number in 0..super::number(self.routes.len()) {
-            let Some(route) = self.routes.get(index(number)) else {
-                continue;
-            };
-            let mut sets = route.alternatives.iter().flatten();
-            if route.alarm.is_some() && sets.any(|other| *other == pool) {
-                self.look_for_late_of(now, number);
-            }
+        let mut place = 0;
+        while let Some(number) = self.over(pool, place) {
+            self.look_for_late_of(now, number);
+            place = place.saturating_add(1);
         }
     }
 
@@ -577,7 +667,8 @@ impl Scheduler {
         let Some(first) = self.routes.get(index(number)).and_then(|route| route.alarm) else {
             return;
         };
-        let least = Request::new().max_tokens(0);
+        let least = self.routes.get(index(number)).map(Route::least);
+        let least = least.unwrap_or_default();
         let floor = earliest(&self.routes, &mut self.pools, now, number, &least);
         if let Some((floor, _)) = floor.filter(|(floor, _)| first < *floor) {
             self.look_at_criticals(now, number, floor);
@@ -661,34 +752,27 @@ fn check(
 }
 
 /// When a request can start at the earliest over any alternative of a route, and
-/// what binds there. `None` where none ever lets it pass.
+/// what binds there until then. `None` where none ever lets it pass.
 fn earliest(
     routes: &[Route],
     pools: &mut [Option<Pool>],
     now: Instant,
     route: u32,
     request: &Request,
-) -> Option<(Instant, Cause)> {
+) -> Option<(Instant, Option<Cause>)> {
     let alternatives = &routes.get(index(route))?.alternatives;
-    let mut soonest: Option<(Instant, Cause)> = None;
-    for set in alternatives {
-        let mut latest = Some((now, Cause::Backoff));
+    let over = alternatives.iter().filter_map(|set| {
+        let mut latest = (now, None);
         for &number in set {
-            let pool = pools.get_mut(index(number)).and_then(Option::as_mut);
-            let answer = pool.and_then(|pool| pool.earliest(now, request).ok());
-            latest = match (latest, answer) {
-                (Some(held), Some(other)) if other.0 > held.0 => Some(other),
-                (Some((at, Cause::Backoff)), Some(other)) if other.0 == at => Some(other),
-                (held, Some(_)) => held,
-                (_, None) => None,
-            };
+            let pool = pools.get_mut(index(number))?.as_mut()?;
+            let (at, cause) = pool.earliest(now, request).ok()?;
+            if latest.0 < at || latest.1.is_none() {
+                latest = (at, cause);
+            }
         }
-        soonest = match (soonest, latest) {
-            (Some(held), Some(other)) if other.0 < held.0 => Some(other),
-            (held, other) => held.or(other),
-        };
-    }
-    soonest
+        Some(latest)
+    });
+    over.min_by_key(|(at, _)| *at)
 }
 
 /// Whether a call takes any of what another waits for in the pool that binds:

@@ -1,5 +1,7 @@
 //! What is kept of each call.
 
+use core::num::NonZeroU16;
+
 use alloc::vec::Vec;
 
 use super::{
@@ -7,9 +9,11 @@ use super::{
     queue::Place,
 };
 use crate::{
+    decision::{Cause, Wait},
     life::Life,
     limiter::Permit,
     request::{Profile, Request},
+    retry::RetryPolicy,
     time::Instant,
 };
 
@@ -37,6 +41,7 @@ pub(super) struct Entry {
     pub(super) route: u32,
     pub(super) class: u8,
     profile: Profile,
+    attempts: Option<NonZeroU16>,
     pub(super) at: At,
     /// Its tenant was charged for it, and no server refused it since.
     pub(super) paid: bool,
@@ -63,10 +68,22 @@ pub(super) struct Active {
     pub(super) life: Life,
     /// What its attempt holds, pool by pool, while it is under way.
     pub(super) permits: Vec<(u32, Permit)>,
-    /// Over which alternative of its route it went.
-    pub(super) alternative: usize,
-    /// Until when it is held.
-    pub(super) until: Instant,
+    /// Until when it is held, and for what.
+    pub(super) hold: Wait,
+}
+
+impl Active {
+    /// Of a call that is about to be sent for the first time.
+    pub(super) const fn new(life: Life) -> Self {
+        Self {
+            life,
+            permits: Vec::new(),
+            hold: Wait {
+                until: Instant::ZERO,
+                cause: Cause::Response,
+            },
+        }
+    }
 }
 
 impl Entry {
@@ -87,6 +104,7 @@ impl Entry {
             route: job.route.0,
             class: u8::try_from(job.priority.class()).unwrap_or_default(),
             profile: request.profile,
+            attempts: job.attempts,
             at: At::Queued,
             paid: false,
             asked: false,
@@ -114,6 +132,12 @@ impl Entry {
         }
     }
 
+    /// How it is retried where its pool does it by `policy`.
+    pub(super) fn policy(&self, policy: RetryPolicy) -> RetryPolicy {
+        let own = self.attempts.map(|most| policy.attempts(most.get().into()));
+        own.and_then(Result::ok).unwrap_or(policy)
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         (self.start_by < Instant::MAX).then_some(self.start_by)
     }
@@ -126,17 +150,13 @@ impl Entry {
         self.class = u8::try_from(priority.class()).unwrap_or_default();
     }
 
-    pub(super) fn set_start_by(&mut self, start_by: Instant) {
-        self.start_by = start_by;
-        self.critical = self.first_critical();
-    }
-
     /// When it is first to be looked at whether it can start in time: so long
-    /// before its latest start as it takes until an empty pool has what it
-    /// costs. Earlier it can only be late where a pool is in debt or stopped.
-    pub(super) const fn first_critical(&self) -> Instant {
+    /// before its latest start as it takes until empty pools have what it takes,
+    /// `time` nanoseconds. Earlier it can only be late where a pool is in debt or
+    /// stopped.
+    pub(super) const fn first_critical(&self, time: u64) -> Instant {
         let start_by = self.start_by.as_nanos();
-        Instant::from_nanos(start_by.saturating_sub(self.cost))
+        Instant::from_nanos(start_by.saturating_sub(time))
     }
 
     /// Its place among the calls of its tenant.

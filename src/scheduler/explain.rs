@@ -67,10 +67,10 @@ impl Scheduler {
             At::Flying => CallStanding::Flying,
             At::Held => {
                 let active = call.active.and_then(|active| self.active.get(active));
-                let until = active.map_or(now, |active| active.until);
+                let hold = active?.hold;
                 CallStanding::Held(Wait {
-                    until: self.clock.outside(until),
-                    cause: Cause::Backoff,
+                    until: self.clock.outside(hold.until),
+                    cause: hold.cause,
                 })
             }
             At::Queued => {

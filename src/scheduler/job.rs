@@ -1,6 +1,6 @@
 //! The scheduler's vocabulary: what goes in, and what comes out.
 
-use core::{fmt, time::Duration};
+use core::{fmt, num::NonZeroU16, time::Duration};
 
 use thiserror::Error;
 
@@ -32,6 +32,8 @@ pub struct Job {
     pub priority: Priority,
     /// Who shares with whom.
     pub tenant: TenantId,
+    /// How often it is sent at most, where that is not its pool's to say.
+    pub attempts: Option<NonZeroU16>,
 }
 
 impl Job {
@@ -42,6 +44,7 @@ impl Job {
             route,
             priority: Priority::Normal,
             tenant: TenantId::new(0),
+            attempts: None,
         }
     }
 
@@ -56,6 +59,23 @@ impl Job {
     #[must_use]
     pub const fn tenant(mut self, tenant: TenantId) -> Self {
         self.tenant = tenant;
+        self
+    }
+
+    /// Sets how often it is sent at most, the first time included: as the retry
+    /// policy of its pool says where nothing is set.
+    ///
+    /// ```
+    /// use core::num::NonZeroU16;
+    /// use sendwhen::{Job, Request, RouteId};
+    ///
+    /// # fn job(route: RouteId) -> Job {
+    /// Job::new(Request::new(), route).attempts(NonZeroU16::MIN)
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn attempts(mut self, most: NonZeroU16) -> Self {
+        self.attempts = Some(most);
         self
     }
 }

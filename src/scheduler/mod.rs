@@ -50,7 +50,7 @@ use bounds::{Load, Tenant};
 use entry::{Active, At, Entry};
 use pool::Pool;
 use queue::{CLASSES, Flows, Tag};
-use route::{Route, State};
+use route::{Block, Route, State};
 use slab::Slab;
 
 pub use explain::{CallStanding, PoolStanding};
@@ -136,8 +136,8 @@ pub struct Scheduler {
     rng: Rng,
     aging: Duration,
     pools: Vec<Option<Pool>>,
-    /// By home pool and class. They outlive their pools.
-    flows: Vec<[Flows; CLASSES]>,
+    /// By pool; they outlive their pools.
+    sites: Vec<Site>,
     routes: Vec<Route>,
     tenants: BTreeMap<u32, Tenant>,
     bounds: Bounds,
@@ -179,7 +179,7 @@ impl Scheduler {
             rng: Rng::new(seed),
             aging: AGING,
             pools: Vec::new(),
-            flows: Vec::new(),
+            sites: Vec::new(),
             routes: Vec::new(),
             tenants: BTreeMap::new(),
             bounds: Bounds::NONE,
@@ -232,7 +232,7 @@ impl Scheduler {
     pub fn add_pool(&mut self, limiter: Limiter) -> PoolId {
         let number = number(self.pools.len());
         self.pools.push(Some(Pool::new(limiter)));
-        self.flows.push([const { Flows::new() }; CLASSES]);
+        self.sites.push(Site::NEW);
         PoolId(number)
     }
 
@@ -242,6 +242,7 @@ impl Scheduler {
     pub fn remove_pool(&mut self, pool: PoolId) -> Option<Limiter> {
         let removed = self.pools.get_mut(pool.index())?.take()?;
         self.wake_all_of(pool.0);
+        self.reconsider(pool.0);
         Some(removed.limiter)
     }
 
@@ -270,6 +271,7 @@ impl Scheduler {
         let place = self.pools.get_mut(pool.index())?.as_mut()?;
         let changed = change(&mut place.limiter);
         self.wake_all_of(pool.0);
+        self.reconsider(pool.0);
         Some(changed)
     }
 
@@ -309,6 +311,7 @@ impl Scheduler {
         }
         let number = number(self.routes.len());
         self.routes.push(Route::new(sets, home.0));
+        self.place(number);
         Ok(RouteId(number))
     }
 
@@ -376,7 +379,6 @@ impl Scheduler {
         let start_by = start_by.map_or(Instant::MAX, |latest| self.clock.inside(latest));
         let mut call = Entry::new(&job, self.submitted, now, start_by);
         call.cost = self.weigh(now, &call);
-        call.critical = call.first_critical();
         self.make_room(&call).map_err(Rejected::Full)?;
         let (tenant, cost, id) = (call.tenant, call.cost, self.submitted);
         let Some(slot) = self.calls.insert(call) else {
@@ -439,7 +441,7 @@ impl Scheduler {
     /// ever. False where it does not wait.
     pub fn postpone(&mut self, id: CallId, start_by: Option<Instant>) -> bool {
         let start_by = start_by.map_or(Instant::MAX, |latest| self.clock.inside(latest));
-        let changed = self.requeue(id, |call| call.set_start_by(start_by));
+        let changed = self.requeue(id, |call| call.start_by = start_by);
         let active = self.calls.get(id.slot).and_then(|call| call.active);
         if let Some(active) = active.filter(|_| changed) {
             if let Some(active) = self.active.get_mut(active) {
@@ -449,6 +451,25 @@ impl Scheduler {
         }
         changed
     }
+}
+
+/// What there is at a pool, whether it is there or gone.
+#[derive(Debug)]
+struct Site {
+    /// What those had that share by it, by class.
+    flows: [Flows; CLASSES],
+    /// The routes that share by it.
+    sharing: Vec<u32>,
+    /// The routes that go over it.
+    over: Vec<u32>,
+}
+
+impl Site {
+    const NEW: Self = Self {
+        flows: [const { Flows::new() }; CLASSES],
+        sharing: Vec::new(),
+        over: Vec::new(),
+    };
 }
 
 /// The place of what bears `number`.
@@ -466,26 +487,50 @@ impl Scheduler {
     /// What a call weighs in the sharing: the longest time in which what it is
     /// expected to take comes in, over the pools of its first alternative.
     fn weigh(&self, now: Instant, call: &Entry) -> u64 {
+        self.time_of(now, call, 1).max(1)
+    }
+
+    /// The longest time in which what a call is expected to take comes in, over
+    /// the pools of so many of its alternatives, in nanoseconds.
+    fn time_of(&self, now: Instant, call: &Entry, alternatives: usize) -> u64 {
         let request = call.request();
-        let sets = self.routes.get(index(call.route));
-        let set = sets.and_then(|route| route.alternatives.first());
-        let pools = set.into_iter().flatten();
-        let mut longest = 0;
-        for pool in pools.filter_map(|pool| self.pools.get(index(*pool))?.as_ref()) {
-            longest = longest.max(pool.time_of(now, &request));
+        let route = self.routes.get(index(call.route));
+        let sets = route.into_iter().flat_map(|route| &route.alternatives);
+        let pools = sets.take(alternatives).flatten();
+        let pools = pools.filter_map(|pool| self.pools.get(index(*pool))?.as_ref());
+        pools
+            .map(|pool| pool.time_of(now, &request))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Says at its pools that there is a route.
+    fn place(&mut self, number: u32) {
+        let Some(route) = self.routes.get(index(number)) else {
+            return;
+        };
+        if let Some(site) = self.sites.get_mut(index(route.home)) {
+            site.sharing.push(number);
         }
-        longest.max(1)
+        for pool in route.alternatives.iter().flatten() {
+            let site = self.sites.get_mut(index(*pool));
+            if let Some(site) = site.filter(|site| !site.over.contains(&number)) {
+                site.over.push(number);
+            }
+        }
     }
 
     /// Puts a call into the queue of its route.
     fn enqueue(&mut self, slot: u32) {
         self.join(slot, Flows::begin);
+        self.watch_start(slot);
     }
 
     /// Puts a call back that was in the queue when the snapshot was taken.
     #[cfg(feature = "serde")]
     fn resume(&mut self, slot: u32) {
         self.join(slot, Flows::resume);
+        self.watch_on(slot);
     }
 
     /// Puts a call into the queue of its route. `begin` gives the tag of a tenant
@@ -499,8 +544,8 @@ impl Scheduler {
         let Some(route) = self.routes.get_mut(index(call.route)) else {
             return;
         };
-        let flows = self.flows.get_mut(index(route.home));
-        let flow = flows.and_then(|classes| classes.get_mut(class));
+        let site = self.sites.get_mut(index(route.home));
+        let flow = site.and_then(|site| site.flows.get_mut(class));
         let Some(flow) = flow else {
             return;
         };
@@ -513,11 +558,7 @@ impl Scheduler {
             lane.insert(tenant, place, slot, tag);
         });
         route.count_lacking(call.lacks(), true);
-        if call.deadline().is_some() {
-            route.criticals.insert(call.critical_place(), slot);
-        }
         let route = call.route;
-        self.set_critical_alarm(route);
         self.news_of(route);
     }
 
@@ -528,9 +569,10 @@ impl Scheduler {
         };
         if call.at == At::Held {
             let until = call.active.and_then(|active| self.active.get(active));
-            if let Some(until) = until.map(|active| active.until) {
+            if let Some(until) = until.map(|active| active.hold.until) {
                 self.held.remove(&(until, call.number));
             }
+            self.watch_no_more(slot);
             return;
         }
         let (tenant, class, place) = (call.tenant, call.class(), call.place(self.aging));
@@ -544,18 +586,29 @@ impl Scheduler {
         if let Some((true, last)) = removed {
             route.count_lacking(call.lacks(), false);
             if last {
-                let flows = self.flows.get_mut(index(route.home));
-                if let Some(flow) = flows.and_then(|classes| classes.get_mut(class)) {
+                let site = self.sites.get_mut(index(route.home));
+                if let Some(flow) = site.and_then(|site| site.flows.get_mut(class)) {
                     flow.end(tenant);
                 }
             }
         }
-        if call.deadline().is_some() {
-            route.criticals.remove(&call.critical_place());
-        }
         let route = call.route;
-        self.set_critical_alarm(route);
+        self.watch_no_more(slot);
         self.loss_of(route);
+    }
+
+    /// Takes a call out of the queue until a later instant.
+    fn hold(&mut self, slot: u32, wait: Wait) {
+        self.withdraw(slot);
+        let Some(call) = self.calls.get_mut(slot) else {
+            return;
+        };
+        call.at = At::Held;
+        if let Some(active) = call.active.and_then(|active| self.active.get_mut(active)) {
+            active.hold = wait;
+        }
+        self.held.insert((wait.until, call.number), slot);
+        self.watch_start(slot);
     }
 
     /// Takes a call that waits out, changes it, and puts it back.
@@ -567,12 +620,16 @@ impl Scheduler {
         let was = call.at;
         if was == At::Queued {
             self.withdraw(id.slot);
+        } else {
+            self.watch_no_more(id.slot);
         }
         if let Some(call) = self.calls.get_mut(id.slot) {
             change(call);
         }
         if was == At::Queued {
             self.enqueue(id.slot);
+        } else {
+            self.watch_start(id.slot);
         }
         true
     }
@@ -612,6 +669,7 @@ impl Scheduler {
         let mut held = Held {
             pools: &mut self.pools,
             permits: &mut active.permits,
+            call,
         };
         let used: Vec<u32> = held.permits.iter().map(|(pool, _)| *pool).collect();
         let effect = take_note(&mut active.life, &call.request(), &mut held, now, event);
@@ -623,10 +681,11 @@ impl Scheduler {
         let verdict = match active.life.standing(now) {
             Standing::Hold(wait) => {
                 call.at = At::Held;
-                active.until = wait.until;
+                active.hold = wait;
                 self.held.insert((wait.until, call.number), slot);
                 self.flying = self.flying.saturating_sub(1);
                 self.load(tenant, cost);
+                self.watch_start(slot);
                 Verdict::Queued
             }
             Standing::Ask => {
@@ -648,7 +707,9 @@ impl Scheduler {
         };
         for pool in used {
             self.look_at(now, pool, failed);
-            self.watch(now, pool, hints, effect.class);
+            if self.watch(now, pool, hints, effect.class) {
+                self.reconsider(pool);
+            }
         }
         verdict
     }
@@ -673,27 +734,22 @@ impl Scheduler {
 
     /// What to wait for, where nothing can be done.
     fn standing(&self, now: Instant) -> Next {
-        let held = self.held.first_key_value().map(|(&(until, _), _)| Wait {
-            until,
-            cause: Cause::Backoff,
+        let held = self.held.first_key_value().and_then(|(&(until, _), &slot)| {
+            let call = self.calls.get(slot)?;
+            let hold = self.active.get(call.active?)?.hold.cause;
+            let cause = self.binds_until(now, call, until).unwrap_or(hold);
+            Some(Wait { until, cause })
         });
-        let alarm = self.alarms.first().map(|&(until, route)| {
-            let state = self.routes.get(index(route)).map(|route| route.state);
-            let cause = match state {
-                Some(State::Blocked(block)) => block.cause,
-                _ => Cause::Backoff,
-            };
-            Wait { until, cause }
-        });
-        let critical = self.criticals.first().map(|&(until, route)| {
-            let state = self.routes.get(index(route)).map(|route| route.state);
-            let cause = match state {
-                Some(State::Blocked(block)) => block.cause,
-                _ => Cause::Backoff,
-            };
-            Wait { until, cause }
-        });
-        let first = [held, alarm, critical]
+        // What has an alarm is blocked: all else would be asked for first.
+        let wait_of = |&(until, route): &(Instant, u32)| {
+            match self.routes.get(index(route))?.state {
+                State::Blocked(Block { cause, .. }) => Some(Wait { until, cause }),
+                State::Empty | State::Ready => None,
+            }
+        };
+        let alarm = self.alarms.first().and_then(wait_of);
+        let critical = self.criticals.first().and_then(wait_of);
+        let first = [alarm, critical, held]
             .into_iter()
             .flatten()
             .min_by_key(|wait| wait.until);
@@ -704,6 +760,23 @@ impl Scheduler {
                 cause: wait.cause,
             }),
         }
+    }
+
+    /// What keeps a call that is held until `until` from being sent even then,
+    /// if nothing is reported.
+    fn binds_until(&self, now: Instant, call: &Entry, until: Instant) -> Option<Cause> {
+        let request = call.request();
+        let mut soonest: Option<(Instant, Cause)> = None;
+        for set in &self.routes.get(index(call.route))?.alternatives {
+            let pools = set.iter().map(|pool| self.pools.get(index(*pool))?.as_ref());
+            let waits = pools.map(|pool| pool?.wait(now, &request));
+            // One that may go over this alternative is held by nothing else.
+            let wait = waits.flatten().max_by_key(|wait| wait.until)?;
+            if soonest.is_none_or(|(soonest, _)| wait.until < soonest) {
+                soonest = Some((wait.until, wait.cause));
+            }
+        }
+        soonest.filter(|(soonest, _)| *soonest > until).map(|(_, cause)| cause)
     }
 }
 
@@ -717,6 +790,7 @@ const fn after(now: Instant) -> Instant {
 struct Held<'a> {
     pools: &'a mut [Option<Pool>],
     permits: &'a mut Vec<(u32, Permit)>,
+    call: &'a Entry,
 }
 
 impl Held<'_> {
@@ -740,8 +814,8 @@ impl Held<'_> {
 
 impl Holder for Held<'_> {
     fn policy(&self) -> RetryPolicy {
-        self.limiter(0)
-            .map_or_else(RetryPolicy::new, |limiter| *limiter.retry_policy())
+        let policy = self.limiter(0).map(|limiter| *limiter.retry_policy());
+        self.call.policy(policy.unwrap_or_default())
     }
 
     /// That of the innermost pool.

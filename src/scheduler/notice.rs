@@ -154,16 +154,17 @@ impl Scheduler {
         self.notices.take()
     }
 
-    /// An attempt over `pool` was answered with these hints, or ended so.
+    /// An attempt over `pool` was answered with these hints, or ended so. True
+    /// where a limit is stricter than it was.
     pub(super) fn watch(
         &mut self,
         now: Instant,
         number: u32,
         hints: Option<&ServerHints>,
         class: Option<Class>,
-    ) {
+    ) -> bool {
         let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) else {
-            return;
+            return false;
         };
         let notices = &mut self.notices;
         let id = PoolId(number);
@@ -171,7 +172,7 @@ impl Scheduler {
             watch_failures(pool, id, class, notices);
         }
         let Some(hints) = hints else {
-            return;
+            return false;
         };
         let outside = self.clock.outside(now);
         watch_clock(pool, id, outside, hints, notices);
@@ -180,7 +181,7 @@ impl Scheduler {
             notices.tell(Notice::Malformed { pool: id, problems });
         }
         pool.watch.problems = hints.problems;
-        watch_levels(pool, id, now, outside, notices);
+        watch_levels(pool, id, now, outside, notices)
     }
 
     pub(super) fn tell_of_stop(&mut self, pool: u32, until: Instant) {
@@ -238,7 +239,8 @@ fn watch_levels(
     now: Instant,
     outside: Instant,
     notices: &mut Notices,
-) {
+) -> bool {
+    let mut stricter = false;
     let watch = &mut pool.watch;
     let held = watch.limits.iter_mut().zip(&mut watch.scarce);
     let held = held.zip(&mut watch.told_scarce).zip(Dimension::ALL);
@@ -254,6 +256,8 @@ fn watch_levels(
                 from: *limit,
                 to: level,
             });
+            let hour = |level: &Level| level.rate.in_span(Duration::from_secs(3_600));
+            stricter |= limit.as_ref().is_none_or(|old| hour(old) > hour(&level));
         }
         *limit = Some(level);
         if i128::from(level.there).saturating_mul(5) >= level.capacity.into() {
@@ -269,5 +273,5 @@ fn watch_levels(
                 since,
             });
         }
-    }
+    }    stricter
 }

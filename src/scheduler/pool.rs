@@ -122,18 +122,28 @@ impl Pool {
     }
 
     /// From when `request` may pass, whatever those in flight report, and what
-    /// binds: `now` where it passes.
+    /// binds until then: nothing where it passes at `now`.
     pub(super) fn earliest(
         &mut self,
         now: Instant,
         request: &Request,
-    ) -> Result<(Instant, Cause), Never> {
+    ) -> Result<(Instant, Option<Cause>), Never> {
         let here = self.limiter.advance(now);
-        let denied = self.limiter.check(here, &self.wanted(request));
-        match denied.map_err(|denied| self.outside(denied)) {
-            Ok(()) => Ok((now, Cause::Backoff)),
-            Err(Denied::Until { wait, earliest }) => Ok((earliest.max(now), wait.cause)),
-            Err(Denied::Never(never)) => Err(never),
+        let bound = self.limiter.earliest(here, &self.wanted(request))?;
+        Ok(bound.map_or((now, None), |(earliest, cause)| {
+            let earliest = self.limiter.clock().outside(earliest);
+            (earliest.max(now), Some(cause))
+        }))
+    }
+
+    /// Until when `request` would wait at `now`, and for what; `None` where it
+    /// would pass, or never will.
+    pub(super) fn wait(&self, now: Instant, request: &Request) -> Option<Wait> {
+        let here = self.limiter.clock().peek(now);
+        let checked = self.limiter.check(here, &self.wanted(request));
+        match checked.map_err(|denied| self.outside(denied)) {
+            Err(Denied::Until { wait, .. }) => Some(wait),
+            Ok(()) | Err(Denied::Never(_)) => None,
         }
     }
 

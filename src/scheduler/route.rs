@@ -10,7 +10,7 @@ use super::{
     pool::Pool,
     queue::{CLASSES, First, Lane, Place, Tag},
 };
-use crate::{decision::Cause, time::Instant, units::Dimension};
+use crate::{decision::Cause, request::Request, time::Instant, units::Dimension};
 
 #[derive(Clone, Debug)]
 pub(super) struct Route {
@@ -154,6 +154,12 @@ impl Route {
             _ => 0,
         };
         count > 0
+    }
+
+    /// A request that takes no more of anything than each that waits here.
+    pub(super) fn least(&self) -> Request {
+        let [output, own @ ..] = self.lacking.map(|count| u64::from(count == 0));
+        Request::new().max_tokens(output).own(own)
     }
 
     /// Whether something that waits here may go though `block` has a claim: it

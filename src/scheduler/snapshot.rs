@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::{
-    Scheduler,
+    Scheduler, Site,
     bounds::{Load, Tenant},
     entry::{Active, At, Entry},
     index,
@@ -75,7 +75,7 @@ struct StateOf<'a> {
     rng: &'a Rng,
     aging: Duration,
     pools: Vec<Option<PoolOf<'a>>>,
-    flows: &'a [[Flows; CLASSES]],
+    flows: Vec<&'a [Flows; CLASSES]>,
     routes: Vec<RouteOf<'a>>,
     tenants: &'a BTreeMap<u32, Tenant>,
     bounds: [Bounds; 2],
@@ -193,9 +193,9 @@ impl Snapshot {
             }
             scheduler.pools.push(pool);
         }
-        scheduler.flows = state.flows;
-        for flows in scheduler.flows.iter_mut().flatten() {
-            flows.nobody_waits();
+        for mut flows in state.flows {
+            flows.iter_mut().for_each(Flows::nobody_waits);
+            scheduler.sites.push(Site { flows, ..Site::NEW });
         }
         let mut asleep = Vec::new();
         for (number, route) in (0..).zip(state.routes) {
@@ -203,6 +203,7 @@ impl Snapshot {
             restored.patience = route.patience;
             restored.claim = route.claim;
             scheduler.routes.push(restored);
+            scheduler.place(number);
             asleep.extend(route.sleeps.map(|block| (number, block, route.waits)));
         }
         scheduler.tenants = state.tenants;
@@ -241,9 +242,10 @@ impl Scheduler {
                     self.load(tenant, cost);
                     let call = self.calls.get(slot);
                     let active = call.and_then(|call| self.active.get(call.active?));
-                    if let Some(until) = active.map(|active| active.until) {
+                    if let Some(until) = active.map(|active| active.hold.until) {
                         self.held.insert((until, number), slot);
                     }
+                    self.watch_on(slot);
                 }
                 At::Flying => self.flying = self.flying.saturating_add(1),
             }
@@ -339,7 +341,7 @@ impl Serialize for SnapshotOf<'_> {
                     })
                 })
                 .collect(),
-            flows: &all.flows,
+            flows: all.sites.iter().map(|site| &site.flows).collect(),
             routes: all
                 .routes
                 .iter()

@@ -352,15 +352,16 @@ impl Scheduler {
 
     /// A pool was changed or taken away: all that might go over it are asked.
     pub(super) fn wake_all_of(&mut self, pool: u32) {
-        for number in 0..super::number(self.routes.len()) {
-            let route = self.routes.get(index(number));
-            let mut sets = route
-                .into_iter()
-                .flat_map(|route| route.alternatives.iter().flatten());
-            if sets.any(|other| *other == pool) {
-                self.wake(number);
-            }
+        let mut place = 0;
+        while let Some(number) = self.over(pool, place) {
+            self.wake(number);
+            place = place.saturating_add(1);
         }
+    }
+
+    /// The route at `place` among those that go over `pool`.
+    pub(super) fn over(&self, pool: u32, place: usize) -> Option<u32> {
+        self.sites.get(index(pool))?.over.get(place).copied()
     }
 
     /// Something was reported to `pool`.
@@ -376,8 +377,8 @@ impl Scheduler {
             if let Some(until) = pool.notice_stop(now) {
                 self.tell_of_stop(number, until);
             }
-            self.look_for_late(now, number);
         }
+        self.look_for_late(now, number);
         self.look_at_claims(now, number);
     }
 
@@ -420,17 +421,15 @@ impl Scheduler {
     /// At `pool` it is the turn of those that have waited long, or no longer:
     /// another may be first now on routes that go over it.
     fn look_at_turns(&mut self, now: Instant, pool: u32) {
-        for number in 0..super::number(self.routes.len()) {
+        let mut place = 0;
+        while let Some(number) = self.over(pool, place) {
+            place = place.saturating_add(1);
             let Some(route) = self.routes.get(index(number)) else {
                 continue;
             };
             let State::Blocked(block) = route.state else {
                 continue;
             };
-            let mut sets = route.alternatives.iter().flatten();
-            if !sets.any(|other| *other == pool) {
-                continue;
-            }
             if route.is_still_first(&block, now, &self.pools) {
                 self.come_of_age(now, number, block);
             } else {
