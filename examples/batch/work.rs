@@ -2,6 +2,7 @@
 //! tasks, and what comes of them goes into the output and the tally.
 
 use std::{
+    future::pending,
     num::NonZeroU64,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -56,14 +57,21 @@ pub(crate) struct Call {
 /// More failures are only counted: they are in the report.
 const TOLD: u64 = 20;
 
+/// So many are submitted without a look at what there is to be sent: less than a
+/// millisecond's work.
+const FEED: usize = 256;
+
 /// So many attempts without any answer say that there is no server.
 const UNREACHABLE: u64 = 10;
 
 impl Batch {
     /// Does all the work, and shows how it goes.
     pub(crate) async fn run(self: &Arc<Self>) {
-        self.submit(self.dealt.at_once);
         let work = self.driver.run(|next| self.obey(next));
+        let feed = async {
+            self.feed().await;
+            pending::<()>().await;
+        };
         let show = async {
             loop {
                 tokio::time::sleep(self.progress.pause()).await;
@@ -73,7 +81,18 @@ impl Batch {
         tokio::select! {
             () = work => {}
             () = show => {}
+            () = feed => {}
         }
+    }
+
+    /// Submits those that come at once, some at a time: the first of them are sent
+    /// while the others are still submitted.
+    async fn feed(&self) {
+        for count in (0..self.dealt.at_once).step_by(FEED).skip(1) {
+            self.submit(count);
+            tokio::task::yield_now().await;
+        }
+        self.submit(self.dealt.at_once);
     }
 
     /// Submits prompts until there are `count`.
@@ -96,9 +115,13 @@ impl Batch {
         }
     }
 
-    /// Submits those that come later as far as others are over: evenly.
+    /// Submits those that come later as far as others are over: evenly, once all
+    /// others are submitted.
     fn submit_later(&self) {
         let at_once = self.dealt.at_once;
+        if self.calls().len() < at_once {
+            return;
+        }
         let later = self.dealt.wanted.len().saturating_sub(at_once);
         let counts = self.tally.counts();
         let over = counts.completed.saturating_add(counts.given_up);

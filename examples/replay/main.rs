@@ -5,8 +5,8 @@
 //! cargo run --features serde --example replay -- LOG
 //! ```
 //!
-//! How calls are retried is set by code and not recorded: here it is as it is
-//! where nothing is set. Whoever sets a policy puts it into `policy`.
+//! The log holds how the scheduler was set up: its pools, their limits and how
+//! calls are retried.
 
 use std::{
     fs::File,
@@ -14,18 +14,14 @@ use std::{
     process::ExitCode,
 };
 
-use sendwhen::{PoolId, Record, Replay, RetryPolicy};
-
-fn policy(_pool: PoolId) -> RetryPolicy {
-    RetryPolicy::new()
-}
+use sendwhen::{Record, Replay};
 
 fn main() -> Result<ExitCode> {
     let Some(path) = std::env::args_os().nth(1) else {
         eprintln!("usage: replay LOG");
         return Ok(ExitCode::from(2));
     };
-    let mut replay = Replay::new(policy);
+    let mut replay = Replay::new();
     let mut records = 0_u64;
     for (number, line) in (1_u64..).zip(BufReader::new(File::open(path)?).lines()) {
         let line = line?;

@@ -31,6 +31,7 @@ use crate::time::nanos;
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Jitter {
     /// Not at all.

@@ -45,6 +45,7 @@ use crate::{
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RetryPolicy {
     attempts: u32,
     rules: [ClassRule; RETRIED],
@@ -73,6 +74,7 @@ pub struct RetryPolicy {
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ClassRule {
     /// The waits.
@@ -189,6 +191,7 @@ pub(crate) const fn place(class: Class) -> Option<usize> {
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum ServerWait {
     /// Not at all.

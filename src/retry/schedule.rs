@@ -38,6 +38,7 @@ use crate::{error::ConfigError, retry::jitter::Jitter, rng::Rng, time::nanos};
 /// # Ok::<(), sendwhen::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Backoff<'a> {
     curve: Curve<'a>,
     /// Nanoseconds, as the two below.
@@ -50,12 +51,37 @@ pub struct Backoff<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Curve<'a> {
     Linear { step: u64 },
     Polynomial { degree: u32 },
     Exponential { per_mille: u32 },
     Fibonacci,
-    List(&'a [Duration]),
+    List(#[cfg_attr(feature = "serde", serde(with = "list"))] &'a [Duration]),
+}
+
+/// A list in a text. What is read stays in memory to the end of the program, as
+/// a list that is written into it does.
+#[cfg(feature = "serde")]
+mod list {
+    use core::time::Duration;
+
+    use alloc::vec::Vec;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        list: &[Duration],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        list.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, 'a, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<&'a [Duration], D::Error> {
+        Vec::<Duration>::deserialize(deserializer).map(|list| &*list.leak())
+    }
 }
 
 impl<'a> Backoff<'a> {

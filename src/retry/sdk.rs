@@ -45,6 +45,7 @@ use crate::{
 /// assert!((375..=500).contains(&delay.as_millis()));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Sdk {
     /// anthropic-sdk-python, of August 2026. (Those of November have no bound of

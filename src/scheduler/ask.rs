@@ -47,7 +47,8 @@ enum Answer {
 }
 
 /// What one alternative says.
-enum Offer {
+#[derive(Debug)]
+pub(super) enum Offer {
     Pass,
     Refuse(Refused),
     Never(Never),
@@ -55,8 +56,8 @@ enum Offer {
     Gone,
 }
 
-#[derive(Clone, Copy)]
-struct Refused {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
     start: Instant,
     cause: Cause,
     pool: u32,
@@ -119,14 +120,13 @@ impl Scheduler {
             if !block.behind {
                 claims.push(first);
             }
-            let behind: Vec<u32> = route
-                .lanes()
-                .rev()
-                .flat_map(|lane| lane.iter())
-                .filter(|slot| *slot != top.slot)
-                .take(LOOKS)
-                .collect();
-            for slot in behind {
+            let mut behind = [None; LOOKS];
+            let slots = route.lanes().rev().flat_map(|lane| lane.iter());
+            let others = slots.filter(|slot| *slot != top.slot);
+            for (place, slot) in behind.iter_mut().zip(others) {
+                *place = Some(slot);
+            }
+            for slot in behind.into_iter().flatten() {
                 let Some(wish) = self.wish(slot) else {
                     continue;
                 };
@@ -182,7 +182,7 @@ impl Scheduler {
             .routes
             .get(index(wish.route))
             .map_or(0, |route| route.alternatives.len());
-        let mut offers = Vec::new();
+        let mut offers = core::mem::take(&mut self.offers);
         for alternative in 0..count {
             let offer = self.offer(now, wish, alternative, order, claims);
             let passes = matches!(offer, Offer::Pass);
@@ -192,7 +192,10 @@ impl Scheduler {
                 break;
             }
         }
-        self.choose(now, wish, order.aged, &offers)
+        let answer = self.choose(now, wish, order.aged, &offers);
+        offers.clear();
+        self.offers = offers;
+        answer
     }
 
     /// Of what the alternatives say, the most preferred that can start no later
@@ -460,7 +463,9 @@ impl Scheduler {
     /// Whether client-side throttling of the innermost pool refuses a call that
     /// may go. That counts as an attempt: it backs off, or is dropped.
     fn is_kept_back(&mut self, now: Instant, slot: u32, life: u32, set: &[u32]) -> bool {
-        let inner = set.first().and_then(|pool| self.pools.get_mut(index(*pool)));
+        let inner = set
+            .first()
+            .and_then(|pool| self.pools.get_mut(index(*pool)));
         let Some(pool) = inner.and_then(Option::as_mut) else {
             return false;
         };
@@ -566,7 +571,10 @@ impl Scheduler {
             return;
         };
         let late = self.is_late(now, &wish);
-        let time = self.calls.get(slot).map(|call| self.time_of(now, call, usize::MAX));
+        let time = self
+            .calls
+            .get(slot)
+            .map(|call| self.time_of(now, call, usize::MAX));
         if let Some(call) = self.calls.get_mut(slot) {
             let first = call.first_critical(time.unwrap_or_default());
             call.critical = if late { now } else { first };
@@ -576,7 +584,11 @@ impl Scheduler {
 
     /// Watches whether a call can start in time, from when it says.
     pub(super) fn watch_on(&mut self, slot: u32) {
-        let Some(call) = self.calls.get(slot).filter(|call| call.deadline().is_some()) else {
+        let Some(call) = self
+            .calls
+            .get(slot)
+            .filter(|call| call.deadline().is_some())
+        else {
             return;
         };
         let number = call.route;
@@ -588,7 +600,11 @@ impl Scheduler {
 
     /// Watches a call no more.
     pub(super) fn watch_no_more(&mut self, slot: u32) {
-        let Some(call) = self.calls.get(slot).filter(|call| call.deadline().is_some()) else {
+        let Some(call) = self
+            .calls
+            .get(slot)
+            .filter(|call| call.deadline().is_some())
+        else {
             return;
         };
         let number = call.route;

@@ -46,6 +46,7 @@ use alloc::{
     vec::Vec,
 };
 
+use ask::Offer;
 use bounds::{Load, Tenant};
 use entry::{Active, At, Entry};
 use pool::Pool;
@@ -162,6 +163,8 @@ pub struct Scheduler {
     alarms: BTreeSet<(Instant, u32)>,
     /// When the first critical of a route is to be looked at.
     criticals: BTreeSet<(Instant, u32)>,
+    /// Room for what the alternatives of one route say; empty between decisions.
+    offers: Vec<Offer>,
     /// What is to be told.
     dropped: VecDeque<(CallId, Dropped)>,
     notices: Notices,
@@ -195,6 +198,7 @@ impl Scheduler {
             open: Vec::new(),
             alarms: BTreeSet::new(),
             criticals: BTreeSet::new(),
+            offers: Vec::new(),
             dropped: VecDeque::new(),
             notices: Notices::NONE,
         }
@@ -734,18 +738,20 @@ impl Scheduler {
 
     /// What to wait for, where nothing can be done.
     fn standing(&self, now: Instant) -> Next {
-        let held = self.held.first_key_value().and_then(|(&(until, _), &slot)| {
-            let call = self.calls.get(slot)?;
-            let hold = self.active.get(call.active?)?.hold.cause;
-            let cause = self.binds_until(now, call, until).unwrap_or(hold);
-            Some(Wait { until, cause })
-        });
+        let held = self
+            .held
+            .first_key_value()
+            .and_then(|(&(until, _), &slot)| {
+                let call = self.calls.get(slot)?;
+                let hold = self.active.get(call.active?)?.hold.cause;
+                let cause = self.binds_until(now, call, until).unwrap_or(hold);
+                Some(Wait { until, cause })
+            });
         // What has an alarm is blocked: all else would be asked for first.
-        let wait_of = |&(until, route): &(Instant, u32)| {
-            match self.routes.get(index(route))?.state {
-                State::Blocked(Block { cause, .. }) => Some(Wait { until, cause }),
-                State::Empty | State::Ready => None,
-            }
+        let wait_of = |&(until, route): &(Instant, u32)| match self.routes.get(index(route))?.state
+        {
+            State::Blocked(Block { cause, .. }) => Some(Wait { until, cause }),
+            State::Empty | State::Ready => None,
         };
         let alarm = self.alarms.first().and_then(wait_of);
         let critical = self.criticals.first().and_then(wait_of);
@@ -768,7 +774,9 @@ impl Scheduler {
         let request = call.request();
         let mut soonest: Option<(Instant, Cause)> = None;
         for set in &self.routes.get(index(call.route))?.alternatives {
-            let pools = set.iter().map(|pool| self.pools.get(index(*pool))?.as_ref());
+            let pools = set
+                .iter()
+                .map(|pool| self.pools.get(index(*pool))?.as_ref());
             let waits = pools.map(|pool| pool?.wait(now, &request));
             // One that may go over this alternative is held by nothing else.
             let wait = waits.flatten().max_by_key(|wait| wait.until)?;
@@ -776,7 +784,9 @@ impl Scheduler {
                 soonest = Some((wait.until, wait.cause));
             }
         }
-        soonest.filter(|(soonest, _)| *soonest > until).map(|(_, cause)| cause)
+        soonest
+            .filter(|(soonest, _)| *soonest > until)
+            .map(|(_, cause)| cause)
     }
 }
 

@@ -46,6 +46,14 @@ pub enum Notice {
         /// Until when.
         until: Instant,
     },
+    /// The breaker of the pool's retry policy opened, or opened again after a
+    /// probe failed.
+    BreakerOpened {
+        /// Which pool.
+        pool: PoolId,
+        /// Until when.
+        until: Instant,
+    },
     /// Ten attempts in a row ended as an overload or an accident.
     Failing {
         /// Which pool.
@@ -127,6 +135,8 @@ pub(super) struct Watch {
     offset: Option<i64>,
     problems: Problems,
     failures: u32,
+    /// Until when the breaker is open that was told of last.
+    breaker: Option<Instant>,
 }
 
 impl Watch {
@@ -137,6 +147,7 @@ impl Watch {
         offset: None,
         problems: Problems::NONE,
         failures: 0,
+        breaker: None,
     };
 }
 
@@ -170,6 +181,12 @@ impl Scheduler {
         let id = PoolId(number);
         if let Some(class) = class {
             watch_failures(pool, id, class, notices);
+            let open = pool.open_breaker(now);
+            if let Some(until) = open.filter(|_| open != pool.watch.breaker) {
+                let until = self.clock.outside(until);
+                notices.tell(Notice::BreakerOpened { pool: id, until });
+            }
+            pool.watch.breaker = open;
         }
         let Some(hints) = hints else {
             return false;
@@ -273,5 +290,6 @@ fn watch_levels(
                 since,
             });
         }
-    }    stricter
+    }
+    stricter
 }

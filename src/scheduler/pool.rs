@@ -162,6 +162,16 @@ impl Pool {
         self.release.stop(now, until).then_some(until)
     }
 
+    /// Until when the breaker of its retry policy is open, where it is.
+    pub(super) fn open_breaker(&mut self, now: Instant) -> Option<Instant> {
+        let here = self.limiter.advance(now);
+        // Half-open, a report may close it at once.
+        let mut bounds = self.limiter.retry_guard().bounds(here);
+        let bound = bounds.find(|bound| bound.cause == Cause::Breaker && bound.earliest > here)?;
+        drop(bounds);
+        Some(self.limiter.clock().outside(bound.until))
+    }
+
     /// A denial on the scheduler's clock.
     fn outside(&self, denied: Denied) -> Denied {
         let clock = self.limiter.clock();

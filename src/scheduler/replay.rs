@@ -7,6 +7,7 @@ use alloc::{
     boxed::Box,
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 
 use serde::{Deserialize, Serialize};
@@ -25,12 +26,13 @@ use crate::{
 };
 
 /// A scheduler whose every decision is written down: what a user attaches to a
-/// report of a fault. It begins with a snapshot; what follows is one short
-/// record for each verb. `write` is handed the records, to be put down in any
-/// format of `serde`; as JSON, one a line, the example `replay` reads them.
+/// report of a fault. It begins with a snapshot and the retry policy of each
+/// pool; what follows is one short record for each verb. `write` is handed the
+/// records, to be put down in any format of `serde`; as JSON, one a line, the
+/// example `replay` reads them.
 ///
 /// ```
-/// use sendwhen::{Instant, Job, Limiter, Record, Recorder, Replay, Request, RetryPolicy, Scheduler};
+/// use sendwhen::{Instant, Job, Limiter, Record, Recorder, Replay, Request, Scheduler};
 ///
 /// let mut log: Vec<String> = vec![];
 /// let mut recorder = Recorder::new(Scheduler::new(42), |record| {
@@ -42,7 +44,7 @@ use crate::{
 /// let _id = recorder.submit(now, Job::new(Request::new(), route))?;
 /// let _send = recorder.next(now);
 ///
-/// let mut replay = Replay::new(|_| RetryPolicy::new());
+/// let mut replay = Replay::new();
 /// for line in &log {
 ///     let record: Record = serde_json::from_str(line)?;
 ///     replay.step(record)?;
@@ -63,7 +65,8 @@ pub struct Record<S = Snapshot>(Said<S>);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Said<S> {
-    Start(Instant, S),
+    /// Then, pool by pool, how calls are retried.
+    Start(Instant, S, Vec<Option<RetryPolicy>>),
     Submit(Instant, Job, Result<CallId, Rejected>),
     Handle(Instant, CallId, Heard, Verdict),
     Next(Instant, Next),
@@ -91,9 +94,26 @@ enum Heard {
 #[derive(Debug, Serialize, Deserialize)]
 struct Details(String, String, String, Option<Duration>);
 
-/// Goes through the records of a [`Recorder`] and does the same again.
-pub struct Replay<P> {
-    policy: P,
+/// Goes through the records of a [`Recorder`] and does the same again, however
+/// that scheduler was set up: see there for an example.
+///
+/// ```
+/// use sendwhen::{Record, Recorder, Replay, ReplayError, Scheduler};
+///
+/// let mut log = String::new();
+/// let write = |record: &_| log = serde_json::to_string(record).unwrap();
+/// let _recorder = Recorder::new(Scheduler::new(42), write);
+/// let mut replay = Replay::new();
+/// assert!(replay.scheduler().is_none());
+/// replay.step(serde_json::from_str(&log)?)?;
+/// assert_eq!(replay.scheduler().unwrap().waiting(), 0);
+///
+/// let record: Record = serde_json::from_str(r#"{"rebase":5}"#)?;
+/// assert_eq!(Replay::new().step(record), Err(ReplayError::NoStart));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Replay {
     scheduler: Option<Scheduler>,
 }
 
@@ -191,7 +211,9 @@ impl<F: FnMut(&Record<SnapshotOf<'_>>)> Recorder<F> {
     fn start(&mut self) {
         let clock = &self.scheduler.clock;
         let now = clock.outside(clock.latest());
-        let said = Said::Start(now, self.scheduler.snapshot());
+        let pools = self.scheduler.pools.iter().map(Option::as_ref);
+        let policies = pools.map(|pool| Some(*pool?.limiter.retry_policy()));
+        let said = Said::Start(now, self.scheduler.snapshot(), policies.collect());
         (self.write)(&Record(said));
     }
 
@@ -200,14 +222,10 @@ impl<F: FnMut(&Record<SnapshotOf<'_>>)> Recorder<F> {
     }
 }
 
-impl<P: Fn(PoolId) -> RetryPolicy> Replay<P> {
-    /// `policy` says how calls over each pool were retried: it is set by code,
-    /// and not recorded.
-    pub const fn new(policy: P) -> Self {
-        Self {
-            policy,
-            scheduler: None,
-        }
+impl Replay {
+    /// Before the first record.
+    pub const fn new() -> Self {
+        Self { scheduler: None }
     }
 
     /// Does what a record says that was done.
@@ -217,8 +235,10 @@ impl<P: Fn(PoolId) -> RetryPolicy> Replay<P> {
     /// what follows means nothing until the next snapshot.
     pub fn step(&mut self, record: Record) -> Result<(), ReplayError> {
         let said = match record.0 {
-            Said::Start(now, snapshot) => {
-                let restored = snapshot.restore(now, Duration::ZERO, &self.policy)?;
+            Said::Start(now, snapshot, policies) => {
+                let policy = |pool: PoolId| policies.get(pool.index()).copied().flatten();
+                let restored = snapshot
+                    .restore(now, Duration::ZERO, |pool| policy(pool).unwrap_or_default())?;
                 self.scheduler = Some(restored);
                 return Ok(());
             }
@@ -323,14 +343,6 @@ impl Details {
 impl<F> fmt::Debug for Recorder<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Recorder");
-        debug.field("scheduler", &self.scheduler);
-        debug.finish_non_exhaustive()
-    }
-}
-
-impl<P> fmt::Debug for Replay<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Replay");
         debug.field("scheduler", &self.scheduler);
         debug.finish_non_exhaustive()
     }

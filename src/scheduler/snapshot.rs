@@ -68,28 +68,10 @@ pub struct SnapshotOf<'a>(&'a Scheduler);
 #[error("the snapshot contradicts itself: {0}")]
 pub struct SnapshotError(&'static str);
 
-/// What is written.
-#[derive(Serialize)]
-struct StateOf<'a> {
-    clock: &'a Clock,
-    rng: &'a Rng,
-    aging: Duration,
-    pools: Vec<Option<PoolOf<'a>>>,
-    flows: Vec<&'a [Flows; CLASSES]>,
-    routes: Vec<RouteOf<'a>>,
-    tenants: &'a BTreeMap<u32, Tenant>,
-    bounds: [Bounds; 2],
-    shed: Shed,
-    submitted: u64,
-    calls: &'a Slab<Entry>,
-    active: &'a Slab<Active>,
-    dropped: &'a VecDeque<(CallId, Dropped)>,
-    notices: &'a Notices,
-}
-
-/// What is read: the same.
-#[derive(Debug, Deserialize)]
-struct State {
+/// What is written and read. The calls, of which there may be a million, are
+/// only lent to be written.
+#[derive(Debug, Serialize, Deserialize)]
+struct State<C = Slab<Entry>, A = Slab<Active>> {
     clock: Clock,
     rng: Rng,
     aging: Duration,
@@ -100,25 +82,13 @@ struct State {
     bounds: [Bounds; 2],
     shed: Shed,
     submitted: u64,
-    calls: Slab<Entry>,
-    active: Slab<Active>,
+    calls: C,
+    active: A,
     dropped: VecDeque<(CallId, Dropped)>,
     notices: Notices,
 }
 
-#[derive(Serialize)]
-struct PoolOf<'a> {
-    limiter: &'a Limiter,
-    opened: u64,
-    open: bool,
-    woken: Option<u32>,
-    turn: u8,
-    headroom: Headroom,
-    release: Release,
-    watch: &'a Watch,
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct PoolState {
     limiter: Limiter,
     opened: u64,
@@ -130,17 +100,7 @@ struct PoolState {
     watch: Watch,
 }
 
-#[derive(Serialize)]
-struct RouteOf<'a> {
-    alternatives: &'a [Vec<u32>],
-    patience: Duration,
-    home: u32,
-    sleeps: Option<Block>,
-    claim: Option<Block>,
-    waits: &'a [u32],
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct RouteState {
     alternatives: Vec<Vec<u32>>,
     patience: Duration,
@@ -253,20 +213,6 @@ impl Scheduler {
     }
 }
 
-impl PoolState {
-    fn restored(self, policy: RetryPolicy) -> Pool {
-        let mut pool = Pool::new(self.limiter.with_policy(policy));
-        pool.opened = self.opened;
-        pool.open = self.open;
-        pool.woken = self.woken;
-        pool.turn = self.turn;
-        pool.headroom = self.headroom;
-        pool.release = self.release;
-        pool.watch = self.watch;
-        pool
-    }
-}
-
 impl State {
     /// What the rest of the scheduler relies on.
     fn check(&self) -> Result<(), SnapshotError> {
@@ -319,53 +265,71 @@ impl State {
 
 impl Serialize for SnapshotOf<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let all = self.0;
-        let state = StateOf {
-            clock: &all.clock,
-            rng: &all.rng,
+        Versioned(State::of(self.0)).serialize(serializer)
+    }
+}
+
+impl<'a> State<&'a Slab<Entry>, &'a Slab<Active>> {
+    fn of(all: &'a Scheduler) -> Self {
+        let pools = all.pools.iter();
+        Self {
+            clock: all.clock,
+            rng: all.rng,
             aging: all.aging,
-            pools: all
-                .pools
-                .iter()
-                .map(|held| {
-                    let held = held.as_ref()?;
-                    Some(PoolOf {
-                        limiter: &held.limiter,
-                        opened: held.opened,
-                        open: held.open,
-                        woken: held.woken,
-                        turn: held.turn,
-                        headroom: held.headroom,
-                        release: held.release,
-                        watch: &held.watch,
-                    })
-                })
-                .collect(),
-            flows: all.sites.iter().map(|site| &site.flows).collect(),
-            routes: all
-                .routes
-                .iter()
-                .map(|route| RouteOf {
-                    alternatives: &route.alternatives,
-                    patience: route.patience,
-                    home: route.home,
-                    sleeps: match route.state {
-                        route::State::Blocked(block) => Some(block),
-                        route::State::Empty | route::State::Ready => None,
-                    },
-                    claim: route.claim,
-                    waits: &route.waits,
-                })
-                .collect(),
-            tenants: &all.tenants,
+            pools: pools.map(|pool| pool.as_ref().map(PoolState::of)).collect(),
+            flows: all.sites.iter().map(|site| site.flows.clone()).collect(),
+            routes: all.routes.iter().map(RouteState::of).collect(),
+            tenants: all.tenants.clone(),
             bounds: [all.bounds, all.tenant_bounds],
             shed: all.shed,
             submitted: all.submitted,
             calls: &all.calls,
             active: &all.active,
-            dropped: &all.dropped,
-            notices: &all.notices,
-        };
-        Versioned(state).serialize(serializer)
+            dropped: all.dropped.clone(),
+            notices: all.notices.clone(),
+        }
+    }
+}
+
+impl PoolState {
+    fn of(pool: &Pool) -> Self {
+        Self {
+            limiter: pool.limiter.clone(),
+            opened: pool.opened,
+            open: pool.open,
+            woken: pool.woken,
+            turn: pool.turn,
+            headroom: pool.headroom,
+            release: pool.release,
+            watch: pool.watch,
+        }
+    }
+
+    fn restored(self, policy: RetryPolicy) -> Pool {
+        let mut pool = Pool::new(self.limiter.with_policy(policy));
+        pool.opened = self.opened;
+        pool.open = self.open;
+        pool.woken = self.woken;
+        pool.turn = self.turn;
+        pool.headroom = self.headroom;
+        pool.release = self.release;
+        pool.watch = self.watch;
+        pool
+    }
+}
+
+impl RouteState {
+    fn of(route: &Route) -> Self {
+        Self {
+            alternatives: route.alternatives.clone(),
+            patience: route.patience,
+            home: route.home,
+            sleeps: match route.state {
+                route::State::Blocked(block) => Some(block),
+                route::State::Empty | route::State::Ready => None,
+            },
+            claim: route.claim,
+            waits: route.waits.clone(),
+        }
     }
 }

@@ -60,6 +60,12 @@ async fn run(
     prompts: Vec<input::Prompt>,
     to: &Place,
 ) -> (Account, bool) {
+    let batch = batch(url, options, prompts, to);
+    batch.run().await;
+    (batch.tally.account(), batch.has_failed())
+}
+
+fn batch(url: &str, options: &[&str], prompts: Vec<input::Prompt>, to: &Place) -> Arc<Batch> {
     let args = Args::parse_from([&["batch"], options].concat());
     let transport =
         Transport::new(url, Key::demo(), args.models(), args.concurrency, true).unwrap();
@@ -67,7 +73,7 @@ async fn run(
     let mut dealt = deal::deal(prompts, &args.tenants.0, args.urgent);
     dealt.leave_out(|prompt| done.contains(&prompt.id));
     let (scheduler, route) = pools::scheduler(&args, &dealt.tenants).unwrap();
-    let batch = Arc::new(Batch {
+    Arc::new(Batch {
         driver: Arc::new(Driver::new(scheduler)),
         route,
         tally: Tally::new(dealt.tenants.clone()),
@@ -80,9 +86,28 @@ async fn run(
         calls: Mutex::default(),
         told: 0.into(),
         failed: false.into(),
+    })
+}
+
+#[tokio::test]
+async fn the_first_are_sent_while_others_are_still_submitted() {
+    let server = Server::start(QUICK).unwrap();
+    let place = Place::new("feed");
+    let prompts = demo::prompts(Some(5_000)).unwrap();
+    let batch = batch(&server.base_url(), &[], prompts, &place);
+    let running = tokio::spawn({
+        let batch = Arc::clone(&batch);
+        async move { batch.run().await }
     });
-    batch.run().await;
-    (batch.tally.account(), batch.has_failed())
+    while batch.tally.counts().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    let submitted = batch.calls.lock().unwrap().len();
+    assert!((1..5_000).contains(&submitted), "{submitted}");
+    while batch.calls.lock().unwrap().len() < 5_000 {
+        tokio::task::yield_now().await;
+    }
+    running.abort();
 }
 
 #[tokio::test]

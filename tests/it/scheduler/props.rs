@@ -454,3 +454,73 @@ fn a_waiting_call_takes_at_most_200_bytes() {
         assert!(most <= 200, "{most} bytes a call at the most");
     }
 }
+
+/// A scheduler with so many waiting calls of so many tenants over so many pools,
+/// of which each call may go over two.
+fn crowd(waiting: u64, tenants: u64, pools: u64) -> (Scheduler, impl Fn(u64) -> Job) {
+    let mut scheduler = Scheduler::new(1);
+    let pools: Vec<_> = (0..pools)
+        .map(|_| scheduler.add_pool(pool(60_000 / pools, 1)))
+        .collect();
+    let routes: Vec<_> = pools
+        .iter()
+        .zip(pools.iter().cycle().skip(1))
+        .map(|(a, b)| scheduler.add_route(&[&[*a], &[*b]]).unwrap())
+        .collect();
+    let job = move |n: u64| {
+        let request = Request::new()
+            .input_tokens(1_000)
+            .start_by(Instant::from_secs(1_000_000 + n));
+        let route = routes[usize::try_from(n).unwrap() % routes.len()];
+        let tenant = u32::try_from(n % tenants).unwrap();
+        Job::new(request, route).tenant(TenantId::new(tenant))
+    };
+    for n in 0..waiting {
+        scheduler.submit(at(0), job(n)).unwrap();
+    }
+    (scheduler, job)
+}
+
+/// How many allocations a call costs from its submission to its end, with the
+/// two waits that the scheduler is asked for meanwhile.
+fn allocations_a_call(waiting: u64, tenants: u64, pools: u64) -> u64 {
+    let (mut scheduler, job) = crowd(waiting, tenants, pools);
+    let mut now = 1_000_000_000;
+    let mut sent = 0;
+    let mut run = |calls: u64| {
+        for n in 0..calls {
+            now += 1_000_000;
+            let at = Instant::from_nanos(now);
+            scheduler.submit(at, job(n)).unwrap();
+            while let Next::Send { id, .. } = scheduler.next(at) {
+                answered(&mut scheduler, at, id);
+                sent += 1;
+            }
+        }
+        core::mem::take(&mut sent)
+    };
+    run(1_000);
+    let mut all = 0;
+    let taken = allocation_counter::measure(|| all = run(1_000));
+    assert!(all > 900, "{all} were sent");
+    taken.count_total / all
+}
+
+/// From its submission to its end: 24 over one pool, and 20 for each more that
+/// may refuse those that wait.
+#[test]
+fn a_call_costs_a_bounded_number_of_allocations_however_many_wait() {
+    for (waiting, tenants, pools) in [
+        (1, 1, 1),
+        (10_000, 1, 1),
+        (1_000, 100, 1),
+        (10_000, 100, 1),
+        (1_000, 10, 10),
+        (10_000, 10, 10),
+    ] {
+        let each = allocations_a_call(waiting, tenants, pools);
+        println!("{each} allocations, {waiting} wait, {tenants} tenants, {pools} pools");
+        let most = 24 + 20 * (pools - 1);
+        assert!(each <= most, "{each} allocations, {most} at the most");
+    }
+}

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sendwhen::{
-    CallId, ErrorDetails, Event, Failure, Job, Next, Priority, Record, Recorder, Replay,
-    ReplayError, Request, RetryPolicy, Scheduler, ServerHints, TenantId, Usage,
+    Backoff, Breaker, Budget, CallId, ErrorDetails, Event, Failure, Job, Next, Priority, Record,
+    Recorder, Replay, ReplayError, Request, RetryPolicy, Scheduler, Sdk, ServerHints, ServerWait,
+    TenantId, TokenBudget, Usage,
 };
 
 use super::{at, head, pool};
@@ -84,7 +85,7 @@ where
 
 /// The number of the first record that does not replay, and why.
 fn first_difference(log: &[String]) -> Option<(usize, ReplayError)> {
-    let mut replay = Replay::new(|_| RetryPolicy::new());
+    let mut replay = Replay::new();
     log.iter().enumerate().find_map(|(number, line)| {
         let record: Record = serde_json::from_str(line).unwrap();
         Some((number, replay.step(record).err()?))
@@ -97,6 +98,42 @@ proptest! {
         let log = recorded(secs, every);
         prop_assert_eq!(first_difference(&log), None);
     }
+}
+
+/// A policy with a list of waits, a budget and a breaker.
+fn own_policy() -> RetryPolicy {
+    const WAITS: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(7)];
+    RetryPolicy::new()
+        .backoff(Backoff::list(&WAITS).unwrap())
+        .attempts(3)
+        .unwrap()
+        .budget(Budget::Tokens(TokenBudget::AWS))
+        .breaker(Breaker::after_run(5, Duration::from_secs(30)).unwrap())
+        .server_wait(ServerWait::As(Sdk::Python))
+}
+
+#[test]
+fn a_log_holds_how_calls_are_retried() {
+    let mut log = vec![];
+    let mut recorder = Recorder::new(Scheduler::new(5), |record| {
+        log.push(serde_json::to_string(record).unwrap());
+    });
+    let limiter = pool(60, 2).retry(own_policy());
+    let pool = recorder.change(|scheduler| scheduler.add_pool(limiter));
+    let route = recorder.change(|scheduler| scheduler.add_route(&[&[pool]]).unwrap());
+    let id = recorder.submit(at(0), Job::new(Request::new(), route));
+    for now in [at(0), at(5), at(20), at(60)] {
+        while let Next::Send { id, .. } = recorder.next(now) {
+            let _queued = recorder.handle(now, id, Event::Failed(Failure::Lost));
+        }
+    }
+    let _ended = recorder.handle(at(61), id.unwrap(), Event::Cancelled);
+    assert_eq!(first_difference(&log), None);
+    let start = log.iter().rposition(|line| line.starts_with(r#"{"start""#));
+    let start = start.unwrap();
+    log[start] = log[start].replace(r#"{"attempts":3,"#, r#"{"attempts":2,"#);
+    let (found, why) = first_difference(&log).unwrap();
+    assert!(found > start, "{why}");
 }
 
 #[test]

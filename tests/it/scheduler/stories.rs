@@ -1,11 +1,13 @@
 //! One behaviour a test.
 
+use core::num::NonZeroU16;
 use std::time::Duration;
 
 use sendwhen::{
-    Backoff, Bounds, CallId, CallStanding, Cause, Class, ConfigError, Dimension, Dropped, Event,
-    Failure, Full, GiveUp, Instant, Jitter, Job, Limiter, Next, Notice, Priority, Rate, Rejected,
-    Request, RetryPolicy, RouteId, Scheduler, ServerHints, Shed, TenantId, UnixTime, Verdict,
+    Backoff, Bounds, Breaker, CallId, CallStanding, Cause, Class, ClientThrottle, ConfigError,
+    Dimension, Dropped, Event, Failure, Full, GiveUp, Instant, Jitter, Job, Limiter, Next, Notice,
+    Priority, Rate, Rejected, Request, RetryPolicy, RouteId, Scheduler, ServerHints, Shed,
+    TenantId, UnixTime, Usage, Verdict,
 };
 
 use super::{answered, at, done, head, ids, pool, sent};
@@ -850,4 +852,227 @@ fn notices_that_nobody_takes_are_bounded() {
     assert_eq!(scheduler.notice(), Some(Notice::Lost(44)));
     let rest = core::iter::from_fn(|| scheduler.notice());
     assert_eq!(rest.count(), 256);
+}
+
+/// Nothing between two attempts but a second.
+fn a_second_each() -> RetryPolicy {
+    let second = Backoff::constant(Duration::from_secs(1)).unwrap();
+    RetryPolicy::new().backoff(second)
+}
+
+#[test]
+fn a_call_is_sent_no_more_often_than_it_may_be() {
+    let (mut scheduler, route) = one_pool(pool(60, 9).retry(a_second_each()));
+    let twice = job(route).attempts(NonZeroU16::new(2).unwrap());
+    let id = scheduler.submit(at(0), twice).unwrap();
+    let overloaded = || head(529, &ServerHints::NONE);
+    assert_eq!(ids(&mut scheduler, at(0)), [id]);
+    assert_eq!(scheduler.handle(at(0), id, overloaded()), Verdict::Queued);
+    assert_eq!(ids(&mut scheduler, at(1)), [id]);
+    let why = GiveUp::AttemptsSpent {
+        attempts: 2,
+        class: Class::Overloaded,
+    };
+    let over = scheduler.handle(at(1), id, overloaded());
+    assert_eq!(over, Verdict::GiveUp(why));
+}
+
+#[test]
+fn client_side_throttling_keeps_calls_back_and_counts_as_an_attempt() {
+    let policy = a_second_each().throttle(ClientThrottle::SRE);
+    let (mut scheduler, route) = one_pool(pool(60_000, 1_000).retry(policy.attempts(3).unwrap()));
+    let mut sent = 0;
+    let mut dropped = 0;
+    for second in 0..100 {
+        scheduler.submit(at(second), job(route)).unwrap();
+        loop {
+            match scheduler.next(at(second)) {
+                Next::Send { id, .. } => {
+                    sent += 1;
+                    let refused = ServerHints::NONE.with_retry_after(Duration::ZERO);
+                    let _verdict = scheduler.handle(at(second), id, head(429, &refused));
+                }
+                Next::Drop { why, .. } => {
+                    let class = Class::Overloaded;
+                    let spent = GiveUp::AttemptsSpent { attempts: 3, class };
+                    assert_eq!(why, Dropped::GivenUp(spent), "it was kept back last");
+                    dropped += 1;
+                }
+                Next::Wait(wait) => {
+                    assert!(wait.until > at(second));
+                    break;
+                }
+                Next::Idle => break,
+            }
+        }
+    }
+    assert!(sent < 100, "{sent} of 300 attempts were sent");
+    assert!(dropped > 50, "{dropped}");
+}
+
+#[test]
+fn a_wait_names_what_binds_even_after_a_backoff() {
+    let limiter = pool(600, 100).in_flight(1).unwrap().retry(a_second_each());
+    let (mut scheduler, route) = one_pool(limiter);
+    let [first, second] = [(); 2].map(|()| scheduler.submit(at(0), job(route)).unwrap());
+    assert_eq!(ids(&mut scheduler, at(0)), [first]);
+    let unsent = Event::Failed(Failure::NotSent);
+    assert_eq!(scheduler.handle(at(0), first, unsent), Verdict::Queued);
+    assert_eq!(ids(&mut scheduler, at(0)), [second]);
+    // The first comes back in a second, and finds the one place taken.
+    let Next::Wait(wait) = scheduler.next(at(0)) else {
+        panic!("it waits");
+    };
+    assert_eq!((wait.until, wait.cause), (at(1), Cause::InFlight));
+    answered(&mut scheduler, at(0), second);
+    let Next::Wait(wait) = scheduler.next(at(0)) else {
+        panic!("it waits");
+    };
+    assert_eq!((wait.until, wait.cause), (at(1), Cause::Backoff));
+    assert_eq!(ids(&mut scheduler, at(1)), [first]);
+}
+
+/// The one call that is dropped at `now`, and why.
+fn given_up(scheduler: &mut Scheduler, now: Instant) -> (CallId, Instant, Cause) {
+    match scheduler.next(now) {
+        Next::Drop {
+            id,
+            why: Dropped::GivenUp(GiveUp::DeadlineTooClose { earliest, cause }),
+        } => (id, earliest, cause),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_call_whose_turn_does_not_come_is_told_what_held_it_up() {
+    let (mut scheduler, route) = one_pool(pool(6, 1));
+    let high = || job(route).priority(Priority::High);
+    for _ in 0..3 {
+        scheduler.submit(at(0), high()).unwrap();
+    }
+    let request = Request::new().start_by(at(15));
+    let late = scheduler.submit(at(0), Job::new(request, route)).unwrap();
+    // While they are under way they may turn out to have cost nothing.
+    assert_eq!(ids(&mut scheduler, at(0)).len(), 1);
+    assert_eq!(ids(&mut scheduler, at(10)).len(), 1);
+    assert_eq!(ids(&mut scheduler, at(15)), []);
+    let just_after = Instant::from_nanos(at(15).as_nanos() + 1);
+    let cause = Cause::Limit(Dimension::Requests);
+    let told = given_up(&mut scheduler, just_after);
+    assert_eq!(told, (late, at(20), cause));
+}
+
+#[test]
+fn a_call_that_was_asked_for_too_late_is_told_that() {
+    let (mut scheduler, route) = one_pool(pool(60, 1));
+    let request = Request::new().start_by(at(1));
+    let late = scheduler.submit(at(0), Job::new(request, route)).unwrap();
+    let told = given_up(&mut scheduler, at(2));
+    assert_eq!(told, (late, at(2), Cause::AskedLate));
+}
+
+/// It was found only when its time had come, because another went before it.
+#[test]
+fn a_call_that_comes_while_the_pool_is_stopped_is_given_up_at_once() {
+    let (mut scheduler, route) = one_pool(pool(6_000, 100));
+    let first = scheduler.submit(at(0), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [first]);
+    let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(40));
+    let refused = scheduler.handle(at(0), first, head(429, &hints));
+    assert_eq!(refused, Verdict::Queued);
+    scheduler
+        .submit(at(0), job(route).priority(Priority::High))
+        .unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), []);
+    let low = |secs| {
+        let request = Request::new().start_by(at(secs));
+        Job::new(request, route).priority(Priority::Low)
+    };
+    let late = scheduler.submit(at(1), low(20)).unwrap();
+    assert_eq!(
+        given_up(&mut scheduler, at(1)),
+        (late, at(40), Cause::Pause)
+    );
+    let in_time = scheduler.submit(at(1), low(60)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(1)), []);
+    assert!(scheduler.postpone(in_time, Some(at(30))));
+    assert_eq!(given_up(&mut scheduler, at(1)).0, in_time);
+}
+
+#[test]
+fn a_call_in_backoff_is_given_up_when_its_pool_is_stopped_for_too_long() {
+    let ten = Backoff::constant(Duration::from_secs(10)).unwrap();
+    let (mut scheduler, route) = one_pool(pool(6_000, 100).retry(RetryPolicy::new().backoff(ten)));
+    let by = Job::new(Request::new().start_by(at(20)), route);
+    let held = scheduler.submit(at(0), by).unwrap();
+    let other = scheduler.submit(at(0), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [held, other]);
+    let unsent = Event::Failed(Failure::NotSent);
+    assert_eq!(scheduler.handle(at(0), held, unsent), Verdict::Queued);
+    assert_eq!(ids(&mut scheduler, at(1)), []);
+    let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(40));
+    let refused = scheduler.handle(at(1), other, head(429, &hints));
+    assert_eq!(refused, Verdict::Queued);
+    assert_eq!(
+        given_up(&mut scheduler, at(1)),
+        (held, at(41), Cause::Pause)
+    );
+}
+
+#[test]
+fn a_limit_that_falls_gives_up_what_it_makes_late() {
+    let minute = |count| Rate::per_minute(count).unwrap();
+    let limiter = pool(6_000, 100)
+        .limit(Dimension::InputTokens, minute(60_000), 60_000)
+        .unwrap();
+    let mut scheduler = Scheduler::new(42);
+    let pool = scheduler.add_pool(limiter);
+    let route = scheduler.add_route(&[&[pool]]).unwrap();
+    let wants = |tokens| Request::new().input_tokens(tokens).max_tokens(1);
+    // It takes all, and what comes after it another ten seconds.
+    let first = Job::new(wants(60_000), route);
+    let first = scheduler.submit(at(0), first).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [first]);
+    let head = head(200, &ServerHints::NONE);
+    assert_eq!(scheduler.handle(at(0), first, head), Verdict::Proceed);
+    let end = Event::Finished(Some(Usage::new(60_000, 1)));
+    assert_eq!(scheduler.handle(at(0), first, end), Verdict::Delivered);
+    let high = Job::new(wants(20_000), route).priority(Priority::High);
+    let high = scheduler.submit(at(0), high).unwrap();
+    let by = Job::new(wants(10_000).start_by(at(15)), route);
+    let late = scheduler.submit(at(0), by).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), []);
+    scheduler.change_pool(pool, |limiter| {
+        limiter.set_limit(at(0), Dimension::InputTokens, minute(30_000), 60_000)
+    });
+    let cause = Cause::Limit(Dimension::InputTokens);
+    assert_eq!(given_up(&mut scheduler, at(0)), (late, at(20), cause));
+    assert_eq!(ids(&mut scheduler, at(40)), [high]);
+}
+
+#[test]
+fn a_breaker_that_opens_is_told_once_each_time() {
+    let half_minute = Duration::from_secs(30);
+    let breaker = Breaker::after_run(2, half_minute).unwrap();
+    let mut scheduler = Scheduler::new(42);
+    let id = scheduler.add_pool(pool(6_000, 100).retry(a_second_each().breaker(breaker)));
+    let route = scheduler.add_route(&[&[id]]).unwrap();
+    let mut told = vec![];
+    let mut overload = |scheduler: &mut Scheduler, now| {
+        let call = scheduler.submit(now, job(route)).unwrap();
+        for id in ids(scheduler, now) {
+            let _verdict = scheduler.handle(now, id, head(529, &ServerHints::NONE));
+        }
+        let _cancelled = scheduler.handle(now, call, Event::Cancelled);
+        let breakers = |notice: &Notice| matches!(notice, Notice::BreakerOpened { .. });
+        told.extend(core::iter::from_fn(|| scheduler.notice()).filter(breakers));
+    };
+    for second in [0, 1, 2, 31, 32] {
+        overload(&mut scheduler, at(second));
+    }
+    let opened = |secs| Notice::BreakerOpened {
+        pool: id,
+        until: at(secs),
+    };
+    assert_eq!(told, [opened(31), opened(61)]);
 }
