@@ -18,6 +18,30 @@ use crate::{
 };
 
 /// How a call stands, as [`Scheduler::explain`] says.
+///
+/// ```
+/// use sendwhen::{
+///     CallStanding, Cause, Dimension, Instant, Job, Limiter, Next, Rate, Request, Scheduler,
+/// };
+///
+/// let mut scheduler = Scheduler::new(42);
+/// let limiter = Limiter::new(7).limit(Dimension::Requests, Rate::per_minute(60)?, 1)?;
+/// let pool = scheduler.add_pool(limiter);
+/// let route = scheduler.add_route(&[&[pool]])?;
+/// let now = Instant::from_secs(5);
+/// let [sent, _, last] =
+///     [(); 3].map(|()| scheduler.submit(now, Job::new(Request::new(), route)).unwrap());
+/// while let Next::Send { .. } = scheduler.next(now) {}
+///
+/// assert_eq!(scheduler.explain(now, sent), Some(CallStanding::Flying));
+/// let Some(CallStanding::Queued { before, expected, cause }) = scheduler.explain(now, last) else {
+///     panic!();
+/// };
+/// // One goes before it, in a second.
+/// assert_eq!((before, expected), (1, Instant::from_secs(7)));
+/// assert_eq!(cause, Some(Cause::Limit(Dimension::Requests)));
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum CallStanding {
@@ -40,6 +64,19 @@ pub enum CallStanding {
 /// How a pool stands, as [`Scheduler::explain_pool`] says. What a request is
 /// expected to take of it is its limiter's to say:
 /// [`Limiter::forecast`](crate::Limiter::forecast).
+///
+/// ```
+/// use sendwhen::{Dimension, Instant, Limiter, Rate, Scheduler};
+///
+/// let mut scheduler = Scheduler::new(42);
+/// let limiter = Limiter::new(7).limit(Dimension::Requests, Rate::per_minute(60)?, 9)?;
+/// let pool = scheduler.add_pool(limiter);
+/// let standing = scheduler.explain_pool(Instant::ZERO, pool).unwrap();
+/// let requests = standing.levels[Dimension::Requests.index()].unwrap();
+/// assert_eq!((requests.there, requests.capacity), (9, 9));
+/// assert_eq!((standing.paused, standing.flying, standing.first), (None, 0, None));
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct PoolStanding {
@@ -60,6 +97,8 @@ pub struct PoolStanding {
 impl Scheduler {
     /// How a call stands at `now`; `None` where there is no such call. What goes
     /// before it is counted one by one.
+    ///
+    /// The example is at [`CallStanding`].
     pub fn explain(&self, now: Instant, id: CallId) -> Option<CallStanding> {
         let now = self.clock.peek(now);
         let call = self.calls.get(id.slot).filter(|c| c.number == id.number)?;
@@ -91,6 +130,8 @@ impl Scheduler {
     }
 
     /// How a pool stands at `now`; `None` where there is no such pool.
+    ///
+    /// The example is at [`PoolStanding`].
     pub fn explain_pool(&self, now: Instant, pool: PoolId) -> Option<PoolStanding> {
         let now = self.clock.peek(now);
         let place = self.pools.get(pool.index())?.as_ref()?;

@@ -38,6 +38,15 @@ pub struct Job {
 
 impl Job {
     /// `request` over `route`, of normal priority, for tenant 0.
+    ///
+    /// ```
+    /// use sendwhen::{Job, Priority, Request, RouteId, TenantId};
+    ///
+    /// # fn job(route: RouteId) {
+    /// let job = Job::new(Request::new(), route);
+    /// assert_eq!((job.priority, job.tenant), (Priority::Normal, TenantId::new(0)));
+    /// # }
+    /// ```
     pub const fn new(request: Request, route: RouteId) -> Self {
         Self {
             request,
@@ -49,6 +58,15 @@ impl Job {
     }
 
     /// Sets the priority.
+    ///
+    /// ```
+    /// use sendwhen::{Job, Priority, Request, RouteId};
+    ///
+    /// # fn job(route: RouteId) {
+    /// let job = Job::new(Request::new(), route).priority(Priority::Low);
+    /// assert_eq!(job.priority, Priority::Low);
+    /// # }
+    /// ```
     #[must_use]
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
@@ -56,6 +74,15 @@ impl Job {
     }
 
     /// Sets the tenant.
+    ///
+    /// ```
+    /// use sendwhen::{Job, Request, RouteId, TenantId};
+    ///
+    /// # fn job(route: RouteId) {
+    /// let job = Job::new(Request::new(), route).tenant(TenantId::new(7));
+    /// assert_eq!(job.tenant.number(), 7);
+    /// # }
+    /// ```
     #[must_use]
     pub const fn tenant(mut self, tenant: TenantId) -> Self {
         self.tenant = tenant;
@@ -83,6 +110,13 @@ impl Job {
 /// What goes first. A higher one always goes before a lower one, but that of
 /// eight sendings one is left to those who have waited longer than the aging
 /// bound.
+///
+/// ```
+/// use sendwhen::Priority;
+///
+/// assert!(Priority::Low < Priority::Normal && Priority::High < Priority::Urgent);
+/// assert_eq!(Priority::ALL[3], Priority::Urgent);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
@@ -113,6 +147,12 @@ impl Priority {
 }
 
 /// A tenant, by a number of the caller's own.
+///
+/// ```
+/// use sendwhen::TenantId;
+///
+/// assert_eq!(TenantId::new(7).number(), 7);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TenantId(u32);
@@ -130,6 +170,14 @@ impl TenantId {
 }
 
 /// A pool of a scheduler, as [`add_pool`](crate::Scheduler::add_pool) named it.
+///
+/// ```
+/// use sendwhen::{Limiter, Scheduler};
+///
+/// let mut scheduler = Scheduler::new(42);
+/// let pools = [1, 2].map(|seed| scheduler.add_pool(Limiter::new(seed)));
+/// assert_eq!(pools.map(|pool| pool.index()), [0, 1]);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PoolId(pub(super) u32);
@@ -142,6 +190,15 @@ impl PoolId {
 }
 
 /// A choice of pools, as [`add_route`](crate::Scheduler::add_route) named it.
+///
+/// ```
+/// use sendwhen::{Limiter, Scheduler};
+///
+/// let mut scheduler = Scheduler::new(42);
+/// let pool = scheduler.add_pool(Limiter::new(7));
+/// assert_eq!(scheduler.add_route(&[&[pool]])?.index(), 0);
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouteId(pub(super) u32);
@@ -154,6 +211,20 @@ impl RouteId {
 }
 
 /// A call of a scheduler. No two calls ever bear the same.
+///
+/// ```
+/// # use sendwhen::{Limiter, Scheduler};
+/// # let mut scheduler = Scheduler::new(42);
+/// # let pool = scheduler.add_pool(Limiter::new(7));
+/// # let route = scheduler.add_route(&[&[pool]])?;
+/// use sendwhen::{Instant, Job, Request};
+///
+/// let job = Job::new(Request::new(), route);
+/// let ids = [(); 2].map(|()| scheduler.submit(Instant::ZERO, job).unwrap());
+/// assert_eq!(ids.map(|id| id.number()), [0, 1]);
+/// assert_eq!(ids[1].to_string(), "1");
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CallId {
@@ -175,6 +246,20 @@ impl fmt::Display for CallId {
 }
 
 /// What to do next, as [`Scheduler::next`](crate::Scheduler::next) says.
+///
+/// ```
+/// # use sendwhen::{Limiter, Scheduler};
+/// # let mut scheduler = Scheduler::new(42);
+/// # let pool = scheduler.add_pool(Limiter::new(7));
+/// # let route = scheduler.add_route(&[&[pool]])?;
+/// use sendwhen::{Instant, Job, Next, Request};
+///
+/// let now = Instant::from_secs(5);
+/// assert_eq!(scheduler.next(now), Next::Idle);
+/// let id = scheduler.submit(now, Job::new(Request::new(), route))?;
+/// assert!(matches!(scheduler.next(now), Next::Send { id: first, .. } if first == id));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
@@ -210,6 +295,23 @@ pub enum Next {
 
 /// What becomes of a call after an event, as
 /// [`Scheduler::handle`](crate::Scheduler::handle) says.
+///
+/// ```
+/// # use sendwhen::{Limiter, Scheduler};
+/// # let mut scheduler = Scheduler::new(42);
+/// # let pool = scheduler.add_pool(Limiter::new(7));
+/// # let route = scheduler.add_route(&[&[pool]])?;
+/// use sendwhen::{Event, Failure, GiveUp, Instant, Job, Next, Request, Verdict};
+///
+/// let now = Instant::from_secs(5);
+/// let id = scheduler.submit(now, Job::new(Request::new(), route))?;
+/// assert!(matches!(scheduler.next(now), Next::Send { .. }));
+/// assert_eq!(scheduler.handle(now, id, Event::Failed(Failure::Lost)), Verdict::Queued);
+/// let cancelled = Verdict::GiveUp(GiveUp::Cancelled);
+/// assert_eq!(scheduler.handle(now, id, Event::Cancelled), cancelled);
+/// assert_eq!(scheduler.handle(now, id, Event::Cancelled), Verdict::Unknown);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[expect(
@@ -232,6 +334,21 @@ pub enum Verdict {
 }
 
 /// Why a call that was waiting is over.
+///
+/// ```
+/// # use sendwhen::{Limiter, Scheduler};
+/// # let mut scheduler = Scheduler::new(42);
+/// # let pool = scheduler.add_pool(Limiter::new(7));
+/// # let route = scheduler.add_route(&[&[pool]])?;
+/// use sendwhen::{Cause, Dropped, GiveUp, Instant, Job, Next, Request};
+///
+/// let at = Instant::from_secs;
+/// let id = scheduler.submit(at(0), Job::new(Request::new().start_by(at(1)), route))?;
+/// let (earliest, cause) = (at(2), Cause::AskedLate);
+/// let why = Dropped::GivenUp(GiveUp::DeadlineTooClose { earliest, cause });
+/// assert_eq!(scheduler.next(at(2)), Next::Drop { id, why });
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -248,6 +365,21 @@ pub enum Dropped {
 }
 
 /// Which bound of a queue was reached.
+///
+/// ```
+/// use sendwhen::{Bounds, Full, Instant, Job, Limiter, Rejected, Request, Scheduler, Shed};
+///
+/// let one = Bounds::NONE.calls(1);
+/// let mut scheduler = Scheduler::new(42).bounds(one, Bounds::NONE, Shed::New);
+/// let pool = scheduler.add_pool(Limiter::new(7));
+/// let route = scheduler.add_route(&[&[pool]])?;
+/// let job = Job::new(Request::new(), route);
+/// assert!(scheduler.submit(Instant::ZERO, job).is_ok());
+/// let refused = scheduler.submit(Instant::ZERO, job).unwrap_err();
+/// assert_eq!(refused, Rejected::Full(Full::Calls));
+/// assert_eq!(refused.to_string(), "it was not taken: as many calls wait as may");
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -267,6 +399,21 @@ pub enum Full {
 }
 
 /// Why a job was not taken.
+///
+/// ```
+/// use sendwhen::{Bounds, Full, Instant, Job, Limiter, Rejected, Request, Scheduler, Shed};
+///
+/// let one = Bounds::NONE.calls(1);
+/// let mut scheduler = Scheduler::new(42).bounds(one, Bounds::NONE, Shed::New);
+/// let pool = scheduler.add_pool(Limiter::new(7));
+/// let route = scheduler.add_route(&[&[pool]])?;
+/// let job = Job::new(Request::new(), route);
+/// assert!(scheduler.submit(Instant::ZERO, job).is_ok());
+/// let refused = scheduler.submit(Instant::ZERO, job).unwrap_err();
+/// assert_eq!(refused, Rejected::Full(Full::Calls));
+/// assert_eq!(refused.to_string(), "it was not taken: as many calls wait as may");
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -280,6 +427,14 @@ pub enum Rejected {
 }
 
 /// How much may wait. Without a bound set there is none.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::Bounds;
+///
+/// let bounds = Bounds::NONE.calls(1_000).cost(Duration::from_secs(600));
+/// assert_ne!(bounds, Bounds::NONE);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bounds {
@@ -295,6 +450,12 @@ impl Bounds {
     };
 
     /// Sets how many calls may wait.
+    ///
+    /// ```
+    /// use sendwhen::Bounds;
+    ///
+    /// assert_eq!(Bounds::NONE.calls(usize::MAX), Bounds::NONE);
+    /// ```
     #[must_use]
     pub const fn calls(mut self, most: usize) -> Self {
         self.calls = most;
@@ -302,6 +463,13 @@ impl Bounds {
     }
 
     /// Sets how much may wait, as the time in which the limits let it through.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::Bounds;
+    ///
+    /// assert_eq!(Bounds::NONE.cost(Duration::MAX), Bounds::NONE);
+    /// ```
     #[must_use]
     pub const fn cost(mut self, most: Duration) -> Self {
         self.cost = most;
@@ -310,6 +478,19 @@ impl Bounds {
 }
 
 /// What gives way where a bound is reached.
+///
+/// ```
+/// use sendwhen::{Bounds, Dropped, Full, Instant, Job, Limiter, Next, Request, Scheduler, Shed};
+///
+/// let one = Bounds::NONE.calls(1);
+/// let mut scheduler = Scheduler::new(42).bounds(one, Bounds::NONE, Shed::Oldest);
+/// let pool = scheduler.add_pool(Limiter::new(7));
+/// let route = scheduler.add_route(&[&[pool]])?;
+/// let [id, _] = [(); 2].map(|()| scheduler.submit(Instant::ZERO, Job::new(Request::new(), route)));
+/// let (id, why) = (id.unwrap(), Dropped::Shed(Full::Calls));
+/// assert_eq!(scheduler.next(Instant::ZERO), Next::Drop { id, why });
+/// # Ok::<(), sendwhen::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

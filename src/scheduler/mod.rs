@@ -176,6 +176,12 @@ const AGING: Duration = Duration::from_secs(300);
 impl Scheduler {
     /// A scheduler without pools. The same seed and the same events give the
     /// same decisions.
+    ///
+    /// ```
+    /// use sendwhen::{Instant, Next, Scheduler};
+    ///
+    /// assert_eq!(Scheduler::new(42).next(Instant::ZERO), Next::Idle);
+    /// ```
     pub const fn new(seed: u64) -> Self {
         Self {
             clock: Clock::new(),
@@ -206,6 +212,14 @@ impl Scheduler {
 
     /// Sets how long a call waits before its age counts: 5 minutes where nothing
     /// else is set. To be set before the first is submitted.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::Scheduler;
+    ///
+    /// let scheduler = Scheduler::new(42).aging(Duration::from_secs(60));
+    /// assert_eq!(scheduler.waiting(), 0);
+    /// ```
     #[must_use]
     pub const fn aging(mut self, bound: Duration) -> Self {
         self.aging = bound;
@@ -233,6 +247,16 @@ impl Scheduler {
 
     /// Adds a pool. Its limits are the limiter's, and so is how calls that go
     /// over it are retried.
+    ///
+    /// ```
+    /// use sendwhen::{Dimension, Limiter, Rate, Scheduler};
+    ///
+    /// let mut scheduler = Scheduler::new(42);
+    /// let limiter = Limiter::new(7).limit(Dimension::Requests, Rate::per_minute(50)?, 50)?;
+    /// let pool = scheduler.add_pool(limiter);
+    /// assert!(scheduler.pool(pool).is_some());
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn add_pool(&mut self, limiter: Limiter) -> PoolId {
         let number = number(self.pools.len());
         self.pools.push(Some(Pool::new(limiter)));
@@ -243,6 +267,21 @@ impl Scheduler {
     /// Takes a pool away. What waits for it goes over the other alternatives of
     /// its route, or is dropped where there are none; what is under way goes on,
     /// and is told to the pools that are left.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::{Dropped, Instant, Job, Next, Request};
+    ///
+    /// let now = Instant::from_secs(5);
+    /// let id = scheduler.submit(now, Job::new(Request::new(), route))?;
+    /// assert!(scheduler.remove_pool(pool).is_some());
+    /// assert_eq!(scheduler.next(now), Next::Drop { id, why: Dropped::NoPool });
+    /// assert!(scheduler.remove_pool(pool).is_none());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn remove_pool(&mut self, pool: PoolId) -> Option<Limiter> {
         let removed = self.pools.get_mut(pool.index())?.take()?;
         self.wake_all_of(pool.0);
@@ -251,6 +290,17 @@ impl Scheduler {
     }
 
     /// The limiter of a pool.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::Instant;
+    ///
+    /// assert_eq!(scheduler.pool(pool).map(|limiter| limiter.flying(Instant::ZERO)), Some(0));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn pool(&self, pool: PoolId) -> Option<&Limiter> {
         let pool = self.pools.get(pool.index())?.as_ref()?;
         Some(&pool.limiter)
@@ -288,6 +338,19 @@ impl Scheduler {
     /// known limit equals the one sent, else to this; retries go by its policy.
     /// The last of the first set is the one by which tenants share.
     ///
+    /// ```
+    /// use sendwhen::{ConfigError, Limiter, Scheduler};
+    ///
+    /// let mut scheduler = Scheduler::new(42);
+    /// let [workspace, organisation, other] =
+    ///     [1, 2, 3].map(|seed| scheduler.add_pool(Limiter::new(seed)));
+    /// let together = scheduler.add_route(&[&[workspace, organisation]])?;
+    /// let choice = scheduler.add_route(&[&[workspace, organisation], &[other]])?;
+    /// assert_ne!(together, choice);
+    /// assert_eq!(scheduler.add_route(&[&[]]), Err(ConfigError::EmptyRoute));
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// Where there is no alternative, or one without a pool, or a pool that is not
     /// there.
@@ -321,6 +384,26 @@ impl Scheduler {
 
     /// Sets how much later than the first possible a preferred alternative of
     /// `route` may be: not at all where nothing is set.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use sendwhen::{Dimension, Instant, Job, Limiter, Next, Rate, Request, Scheduler};
+    ///
+    /// let mut scheduler = Scheduler::new(42);
+    /// let limiter = Limiter::new(7).limit(Dimension::Requests, Rate::per_minute(60)?, 1)?;
+    /// let [preferred, other] = [(); 2].map(|()| scheduler.add_pool(limiter.clone()));
+    /// let route = scheduler.add_route(&[&[preferred], &[other]])?;
+    /// // It is worth a second.
+    /// scheduler.set_patience(route, Duration::from_secs(1));
+    /// let at = Instant::from_secs;
+    /// for _ in 0..2 {
+    ///     scheduler.submit(at(0), Job::new(Request::new(), route)).unwrap();
+    /// }
+    /// assert!(matches!(scheduler.next(at(0)), Next::Send { alternative: 0, .. }));
+    /// assert!(matches!(scheduler.next(at(0)), Next::Wait(wait) if wait.until == at(1)));
+    /// assert!(matches!(scheduler.next(at(1)), Next::Send { alternative: 0, .. }));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub fn set_patience(&mut self, route: RouteId, patience: Duration) {
         if let Some(route) = self.routes.get_mut(route.index()) {
             route.patience = patience;
@@ -329,6 +412,19 @@ impl Scheduler {
     }
 
     /// Sets the weight of a tenant: 1 where nothing is set.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use core::num::NonZeroU32;
+    /// use sendwhen::TenantId;
+    ///
+    /// // Three times as much as each of the others.
+    /// scheduler.set_weight(TenantId::new(7), NonZeroU32::new(3).unwrap());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn set_weight(&mut self, tenant: TenantId, weight: NonZeroU32) {
         let number = tenant.number();
         let known = self.tenants.entry(number).or_insert(Tenant::NEW);
@@ -340,23 +436,56 @@ impl Scheduler {
 
     /// Sets how much of a tenant may wait: as much as
     /// [`bounds`](Self::bounds) says for each where nothing is set.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::{Bounds, Instant, Job, Request, TenantId};
+    ///
+    /// scheduler.set_bounds(TenantId::new(7), Bounds::NONE.calls(0));
+    /// let job = Job::new(Request::new(), route);
+    /// assert!(scheduler.submit(Instant::ZERO, job.tenant(TenantId::new(7))).is_err());
+    /// assert!(scheduler.submit(Instant::ZERO, job).is_ok());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn set_bounds(&mut self, tenant: TenantId, bounds: Bounds) {
         let known = self.tenants.entry(tenant.number()).or_insert(Tenant::NEW);
         known.bounds = Some(bounds);
     }
 
     /// How many calls wait, those in backoff included.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::{Instant, Job, Next, Request};
+    ///
+    /// let id = scheduler.submit(Instant::ZERO, Job::new(Request::new(), route))?;
+    /// assert_eq!((scheduler.waiting(), scheduler.flying()), (1, 0));
+    /// assert!(matches!(scheduler.next(Instant::ZERO), Next::Send { .. }));
+    /// assert_eq!((scheduler.waiting(), scheduler.flying()), (0, 1));
+    /// assert_eq!(scheduler.flights().collect::<Vec<_>>(), [id]);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub const fn waiting(&self) -> usize {
         self.calls.len().saturating_sub(self.flying)
     }
 
     /// How many calls are under way.
+    ///
+    /// The example is at [`waiting`](Self::waiting).
     pub const fn flying(&self) -> usize {
         self.flying
     }
 
     /// The calls that are under way. After a restart nobody will report of them:
     /// then each is to be reported as lost.
+    ///
+    /// The example is at [`waiting`](Self::waiting).
     pub fn flights(&self) -> impl Iterator<Item = CallId> {
         let calls = self.calls.iter();
         calls
@@ -366,11 +495,42 @@ impl Scheduler {
 
     /// Says that the caller's clock was reset, as
     /// [`Limiter::rebase`](crate::Limiter::rebase).
+    ///
+    /// ```
+    /// use sendwhen::{Dimension, Instant, Job, Limiter, Next, Rate, Request, Scheduler};
+    ///
+    /// let mut scheduler = Scheduler::new(42);
+    /// let limiter = Limiter::new(7).limit(Dimension::Requests, Rate::per_minute(60)?, 1)?;
+    /// let pool = scheduler.add_pool(limiter);
+    /// let route = scheduler.add_route(&[&[pool]])?;
+    /// let at = Instant::from_secs;
+    /// for _ in 0..2 {
+    ///     scheduler.submit(at(500), Job::new(Request::new(), route)).unwrap();
+    /// }
+    /// assert!(matches!(scheduler.next(at(500)), Next::Send { .. }));
+    /// scheduler.rebase(at(3));
+    /// assert!(matches!(scheduler.next(at(3)), Next::Wait(wait) if wait.until == at(4)));
+    /// # Ok::<(), sendwhen::ConfigError>(())
+    /// ```
     pub const fn rebase(&mut self, now: Instant) {
         self.clock.rebase(now);
     }
 
     /// Takes a job into the queue.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::{Instant, Job, Request, TenantId};
+    ///
+    /// let request = Request::new().input_tokens(1_800).max_tokens(1_024);
+    /// let job = Job::new(request, route).tenant(TenantId::new(7));
+    /// let id = scheduler.submit(Instant::from_secs(5), job)?;
+    /// assert_eq!(id.number(), 0);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Where its route is not one of this scheduler, or there is no room for it.
@@ -398,6 +558,8 @@ impl Scheduler {
     ///
     /// An event that does not fit changes nothing, and is answered by what
     /// stands. [`Event::Cancelled`] ends a call wherever it is.
+    ///
+    /// The example is at [`Scheduler`]; what comes back, at [`Verdict`].
     pub fn handle(&mut self, now: Instant, id: CallId, event: Event<'_>) -> Verdict {
         let now = self.clock.advance(now);
         let Some(call) = self.calls.get(id.slot).filter(|c| c.number == id.number) else {
@@ -417,6 +579,8 @@ impl Scheduler {
     /// What to do next. To be asked until it says `Wait` or `Idle`, and again
     /// when that wait is over, or after anything was submitted, reported or
     /// changed. To ask more often does no harm.
+    ///
+    /// The example is at [`Scheduler`]; what comes back, at [`Next`].
     pub fn next(&mut self, now: Instant) -> Next {
         let now = self.clock.advance(now);
         self.fall_due(now);
@@ -437,12 +601,43 @@ impl Scheduler {
     }
 
     /// Changes the priority of a call that waits. False where it does not.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::{Instant, Job, Next, Priority, Request};
+    ///
+    /// let now = Instant::from_secs(5);
+    /// let [first, second] =
+    ///     [(); 2].map(|()| scheduler.submit(now, Job::new(Request::new(), route)).unwrap());
+    /// assert!(scheduler.prioritise(second, Priority::High));
+    /// assert!(matches!(scheduler.next(now), Next::Send { id, .. } if id == second));
+    /// assert!(!scheduler.prioritise(second, Priority::Low), "it is under way");
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn prioritise(&mut self, id: CallId, priority: Priority) -> bool {
         self.requeue(id, |call| call.set_priority(priority))
     }
 
     /// Changes the latest start of a call that waits; with `None` it may wait for
     /// ever. False where it does not wait.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::{Instant, Job, Next, Request};
+    ///
+    /// let at = Instant::from_secs;
+    /// let soon = Job::new(Request::new().start_by(at(1)), route);
+    /// let id = scheduler.submit(at(0), soon)?;
+    /// assert!(scheduler.postpone(id, Some(at(9))));
+    /// assert!(matches!(scheduler.next(at(5)), Next::Send { .. }));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn postpone(&mut self, id: CallId, start_by: Option<Instant>) -> bool {
         let start_by = start_by.map_or(Instant::MAX, |latest| self.clock.inside(latest));
         let changed = self.requeue(id, |call| call.start_by = start_by);

@@ -14,6 +14,24 @@ use crate::{
 };
 
 /// Something about a pool that somebody may want to be told of.
+///
+/// ```
+/// # use sendwhen::{Limiter, Scheduler};
+/// # let mut scheduler = Scheduler::new(42);
+/// # let pool = scheduler.add_pool(Limiter::new(7));
+/// # let route = scheduler.add_route(&[&[pool]])?;
+/// use core::time::Duration;
+/// use sendwhen::{ErrorDetails, Event, Instant, Job, Next, Notice, Request, ServerHints};
+///
+/// let at = Instant::from_secs;
+/// let id = scheduler.submit(at(5), Job::new(Request::new(), route))?;
+/// assert!(matches!(scheduler.next(at(5)), Next::Send { .. }));
+/// let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(9));
+/// let _queued = scheduler.handle(at(5), id, Event::responded(429, &hints, ErrorDetails::NONE));
+/// assert_eq!(scheduler.notice(), Some(Notice::Stopped { pool, until: at(14) }));
+/// assert_eq!(scheduler.notice(), None);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -58,6 +58,8 @@ pub struct Recorder<F> {
 
 /// One verb and what it answered, or a scheduler to go on from. Of records that
 /// are read `S` is a [`Snapshot`], of those that are written a [`SnapshotOf`].
+///
+/// The example is at [`Recorder`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Record<S = Snapshot>(Said<S>);
@@ -118,6 +120,23 @@ pub struct Replay {
 }
 
 /// Why a record is not replayed.
+///
+/// ```
+/// use sendwhen::{Record, Recorder, Replay, ReplayError, Scheduler};
+///
+/// let mut log = vec![];
+/// let mut recorder = Recorder::new(Scheduler::new(42), |record| {
+///     log.push(serde_json::to_string(record).unwrap());
+/// });
+/// let _idle = recorder.next(sendwhen::Instant::ZERO);
+/// // Somebody claims that it said something else.
+/// log[1] = log[1].replace("\"Idle\"", r#"{"Wait":{"until":9,"cause":"Backoff"}}"#);
+/// let mut replay = Replay::new();
+/// replay.step(serde_json::from_str(&log[0])?)?;
+/// let record: Record = serde_json::from_str(&log[1])?;
+/// assert!(matches!(replay.step(record), Err(ReplayError::Differs { .. })));
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum ReplayError {

@@ -59,11 +59,27 @@ pub struct Snapshot(Versioned<State>);
 
 /// What [`Scheduler::snapshot`] gives: a snapshot to be written, which borrows
 /// the scheduler.
+///
+/// The example is at [`Snapshot`].
 #[derive(Clone, Copy, Debug)]
 pub struct SnapshotOf<'a>(&'a Scheduler);
 
 /// Why a snapshot is not restored. What cannot be read at all is an error of the
 /// format's.
+///
+/// ```
+/// use core::time::Duration;
+/// use sendwhen::{Instant, RetryPolicy, Scheduler, Snapshot};
+///
+/// let text = serde_json::to_string(&Scheduler::new(42).snapshot())?;
+/// let tampered = text.replace(r#""flows":[]"#, r#""flows":[null]"#);
+/// assert!(serde_json::from_str::<Snapshot>(&tampered).is_err(), "it cannot be read");
+/// let tampered = text.replace(r#""pools":[]"#, r#""pools":[null]"#);
+/// let snapshot: Snapshot = serde_json::from_str(&tampered)?;
+/// let error = snapshot.restore(Instant::ZERO, Duration::ZERO, |_| RetryPolicy::new()).unwrap_err();
+/// assert!(error.to_string().starts_with("the snapshot contradicts itself"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("the snapshot contradicts itself: {0}")]
 pub struct SnapshotError(&'static str);
