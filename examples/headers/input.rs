@@ -335,7 +335,7 @@ fn heads(text: &str) -> Vec<Read> {
         let line = line.strip_suffix('\r').unwrap_or(line);
         let begun = line.trim_start();
         if status_line(begun).is_some() {
-            indent = line.len() - begun.len();
+            indent = line.len().saturating_sub(begun.len());
         }
         let line = match line.split_at_checked(indent) {
             Some((blanks, rest)) if blanks.trim().is_empty() => rest,
