@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use sendwhen::{
-    Call, Decision, Denied, Dimension, ErrorDetails, Event, Family, Instant, Limiter, Meter, Rate,
-    Request, ServerHints, Stance,
+    Call, Cause, Control, Cost, Decision, Denied, Dimension, ErrorDetails, Event, Family, Instant,
+    Limiter, Meter, Rate, Request, ServerHints, Stance,
 };
 
 const fn at(millis: u64) -> Instant {
@@ -42,9 +42,7 @@ fn a_limit_is_named_with_its_numbers() {
 fn what_is_held_back_is_told() {
     let mut limiter = limited();
     let now = at(0);
-    let permit = limiter
-        .try_acquire(now, &sendwhen::Cost::request())
-        .unwrap();
+    let permit = limiter.try_acquire(now, &Cost::request()).unwrap();
     let meter = Meter::new(Family::Standard, Dimension::InputTokens)
         .limit(6_000)
         .remaining(2_000, 500);
@@ -120,4 +118,64 @@ fn explain_agrees_with_peek() {
             limiter.settle(now, permit, Some(cost));
         }
     }
+}
+
+/// A request each second under a limit of two a second, of which heads show that
+/// `others` are taken each second by somebody else.
+fn beside(others: i64, control: Control) -> (Limiter, Instant) {
+    let rate = Rate::per_minute(120).unwrap();
+    let mut limiter = Limiter::new(1)
+        .control(control)
+        .limit(Dimension::Requests, rate, 120)
+        .unwrap();
+    let mut left = 60;
+    let mut now = at(0);
+    for second in 0..25 {
+        now = at(second * 1_000);
+        left += 2 - 1 - others;
+        let permit = limiter.try_acquire(now, &Cost::request()).unwrap();
+        let meter = Meter::new(Family::Standard, Dimension::Requests)
+            .limit(120)
+            .remaining(left, 0);
+        limiter.observe(now, Some(&permit), &ServerHints::NONE.with_meter(meter));
+        limiter.settle(now, permit, None);
+    }
+    (limiter, now)
+}
+
+#[test]
+fn others_on_the_same_limit_are_named() {
+    let (mut limiter, now) = beside(3, Control::new());
+    let explained = limiter.explain(now, &Request::new());
+    let level = explained.level.unwrap();
+    assert!((1_300..=1_600).contains(&level.others), "{level:?}");
+    let Stance::Wait(wait) = explained.stance else {
+        panic!("{explained}")
+    };
+    assert_eq!(wait.cause, Cause::Others(Dimension::Requests));
+    assert!(
+        explained
+            .to_string()
+            .contains("for others who share the limit of requests"),
+        "{explained}"
+    );
+    // What it says is when it passes, to the nanosecond.
+    let before = Instant::from_nanos(wait.until.as_nanos() - 1);
+    assert!(limiter.try_acquire(before, &Cost::request()).is_err());
+    assert!(limiter.try_acquire(wait.until, &Cost::request()).is_ok());
+}
+
+#[test]
+fn who_is_alone_waits_for_nobody() {
+    let (limiter, now) = beside(0, Control::new());
+    let explained = limiter.explain(now, &Request::new());
+    assert_eq!(explained.stance, Stance::Send);
+    assert_eq!(explained.level.unwrap().others, 0);
+}
+
+#[test]
+fn others_are_not_looked_for_where_that_is_set() {
+    let (limiter, now) = beside(3, Control::new().share_with_others(false));
+    let explained = limiter.explain(now, &Request::new());
+    assert_eq!(explained.level.unwrap().others, 0, "{explained}");
 }
