@@ -978,10 +978,11 @@ impl Ledger {
             return;
         };
         let entry = seen.entry;
-        // Output may be counted as late as at the end.
-        let uncounted = match self.stamped {
-            Stamped::AtAdmission => 0,
-            Stamped::AtEither => entry.open,
+        // Output is counted at some time until the end, which looks as if others
+        // took it: that there are any, another limit must show.
+        let unsure = match self.stamped {
+            Stamped::AtAdmission => entry.overtaken,
+            Stamped::AtEither => u64::MAX,
         };
         self.sharing.saw(&Look {
             rate: bucket.rate(),
@@ -994,7 +995,7 @@ impl Ledger {
                 variance: entry.variance,
             },
             rounding: self.rounding,
-            unsure: entry.overtaken.saturating_add(uncounted),
+            unsure,
         });
     }
 
