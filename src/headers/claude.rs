@@ -94,11 +94,13 @@ pub(super) fn meter(family: Family, rest: &[u8]) -> Option<(Key, Member)> {
         _ => (rest.strip_suffix(b"-remaining")?, Member::Remaining),
     };
     let dimension = match unit {
-        b"tokens" => Dimension::TotalTokens,
         b"requests" => Dimension::Requests,
-        b"input-tokens" => Dimension::InputTokens,
-        b"output-tokens" => Dimension::OutputTokens,
-        _ => return None,
+        b"tokens" => Dimension::TotalTokens,
+        _ => match unit.strip_suffix(b"-tokens")? {
+            b"input" => Dimension::InputTokens,
+            b"output" => Dimension::OutputTokens,
+            _ => return None,
+        },
     };
     Some((Key::of(family, Unit::Of(dimension)), member))
 }

@@ -201,11 +201,25 @@ impl Kept {
                 tally.resets_as(raw);
                 self.resets.take(key, Reverse(raw), tally);
             }
-            Member::ResetAfter => self.resets.take(key, Reverse(Raw::seconds(text)?), tally),
-            Member::Window => {
-                let seconds = u32::try_from(unsigned(text)?).ok()?;
-                self.windows.take(key, Reverse(seconds), tally);
-            }
+            Member::ResetAfter | Member::Window => return self.take_rare(key, member, text, tally),
+        }
+        Some(())
+    }
+
+    /// The members that few send, apart from the others to keep these quick.
+    #[cold]
+    fn take_rare(
+        &mut self,
+        key: Key,
+        member: Member,
+        text: &[u8],
+        tally: &mut Tally,
+    ) -> Option<()> {
+        if member == Member::Window {
+            let seconds = u32::try_from(unsigned(text)?).ok()?;
+            self.windows.take(key, Reverse(seconds), tally);
+        } else {
+            self.resets.take(key, Reverse(Raw::seconds(text)?), tally);
         }
         Some(())
     }
@@ -236,6 +250,7 @@ impl Kept {
     }
 
     /// Whether requests come in by the day, to judge by their reset.
+    #[cold]
     pub(super) fn is_by_the_day(&self) -> bool {
         const DAY: Range<u128> = 79_200_000..93_600_000;
         let said = self.said(Key::REQUESTS);
