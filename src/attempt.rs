@@ -39,7 +39,7 @@ pub(crate) fn take_note(
     event: &Event<'_>,
 ) -> Effect {
     let was_in_flight = life.is_in_flight();
-    let effect = life.handle(now, event, &holder.policy());
+    let effect = life.handle(now, event, || holder.policy());
     if effect.charge == Charge::Nothing {
         // Before its head is read: what that shows does not hold the charge.
         holder.refund();

@@ -196,7 +196,7 @@ impl Life {
         &mut self,
         now: Instant,
         event: &Event<'_>,
-        policy: &RetryPolicy,
+        policy: impl FnOnce() -> RetryPolicy,
     ) -> Effect {
         match (self.state, event) {
             (State::Delivered | State::GivenUp(_), _) | (_, Event::Submitted | Event::Woken) => {
@@ -235,7 +235,7 @@ impl Life {
                     };
                 }
                 let server_wait = asked_wait(class, hints, &error);
-                self.failed(now, class, server_wait, policy);
+                self.failed(now, class, server_wait, &policy());
                 Effect {
                     charge: charge_of_refusal(status),
                     class: Some(class),
@@ -248,7 +248,7 @@ impl Life {
                     Failure::TimedOut | Failure::Lost | Failure::InStream(_) => Charge::Forecast,
                 };
                 let (class, server_wait) = class_of_failure(failure, Phase::Stream);
-                self.failed(now, class, server_wait, policy);
+                self.failed(now, class, server_wait, &policy());
                 Effect {
                     charge,
                     class: Some(class),
@@ -296,7 +296,7 @@ impl Life {
                 };
                 let (class, server_wait) = class_of_failure(failure, phase);
                 if phase.is_replay_safe() {
-                    self.failed(now, class, server_wait, policy);
+                    self.failed(now, class, server_wait, &policy());
                 } else {
                     self.give_up(GiveUp::HandedOn(class));
                 }

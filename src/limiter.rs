@@ -117,11 +117,44 @@ pub struct Permit {
     refunded: bool,
     /// The most output that it may produce.
     most: u64,
+    /// Into which ledgers it was entered.
+    entered: Entered,
     entries: [Entry; Dimension::COUNT],
     output: Entries,
 }
 
+/// A set of dimensions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Entered(u8);
+
+impl Entered {
+    const NONE: Self = Self(0);
+
+    const fn insert(&mut self, dimension: Dimension) {
+        self.0 |= 1 << dimension.index();
+    }
+
+    const fn holds(self, dimension: Dimension) -> bool {
+        self.0 & (1 << dimension.index()) != 0
+    }
+}
+
 impl Permit {
+    pub(crate) const BLANK: Self = Self {
+        number: 0,
+        sent: Instant::ZERO,
+        before: Instant::ZERO,
+        slice: 0,
+        young: None,
+        cost: Cost::ZERO,
+        refunded: false,
+        most: 0,
+        entered: Entered::NONE,
+        entries: [Entry::BLANK; Dimension::COUNT],
+        output: Entries::BLANK,
+    };
+
     /// What was charged for it.
     pub const fn cost(&self) -> &Cost {
         &self.cost
@@ -685,48 +718,51 @@ impl Limiter {
 
     /// Charges for what [`check`](Self::check) let pass.
     pub(crate) fn admit(&mut self, now: Instant, wanted: &Wanted) -> Permit {
+        let mut permit = Permit::BLANK;
+        self.admit_into(now, wanted, &mut permit);
+        permit
+    }
+
+    /// As [`admit`](Self::admit). A permit is large: this makes it where it is
+    /// kept.
+    pub(crate) fn admit_into(&mut self, now: Instant, wanted: &Wanted, permit: &mut Permit) {
         let cost = &wanted.cost;
+        let number = self.sending.admitted;
         self.sending.chance = self.rng.next();
-        let mut entries = [Entry::default(); Dimension::COUNT];
-        let places = entries.iter_mut().zip(&mut self.ledgers);
+        permit.number = number;
+        permit.sent = now;
+        permit.before = self.sending.last;
+        permit.cost = *cost;
+        permit.most = wanted.most;
+        let places = permit.entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
             let amount = cost.get(dimension);
             if dimension == Dimension::OutputTokens || (amount == 0 && ledger.is_idle()) {
                 continue;
             }
+            permit.entered.insert(dimension);
             let open = if ledger.is_late() && ledger.limit() > 0 {
                 self.flights.sum(now, dimension)
             } else {
                 0
             };
             let spread = wanted.spread(&self.forecast, dimension);
-            *entry = ledger.charge(now, amount, spread, open, &self.sending);
+            ledger.enter(now, amount, spread, open, &self.sending, entry);
         }
         let open = self.flights.sum(now, Dimension::OutputTokens);
         let spread = wanted.spread(&self.forecast, Dimension::OutputTokens);
-        let output = self
-            .output
-            .charge(now, wanted.output(), spread, open, &self.sending);
-        let number = self.sending.admitted;
+        let (amounts, output) = (wanted.output(), &mut permit.output);
+        self.output
+            .enter(now, amounts, spread, open, &self.sending, output);
         self.sending.admitted = number.wrapping_add(1);
-        let before = core::mem::replace(&mut self.sending.last, now);
+        self.sending.last = now;
         self.guard.sent(now, number);
         self.outage.sent(now, number);
         if self.pace.sent(now, cost) {
             self.open_up(Binding::of(Cause::SendRate));
         }
-        Permit {
-            number,
-            sent: now,
-            before,
-            slice: self.flights.take(now, cost),
-            young: Some(self.slow_start.take(now)),
-            cost: *cost,
-            most: wanted.most,
-            refunded: false,
-            entries,
-            output,
-        }
+        permit.slice = self.flights.take(now, cost);
+        permit.young = Some(self.slow_start.take(now));
     }
 
     /// Its request took nothing: gives all back but the place in flight.
@@ -745,6 +781,9 @@ impl Limiter {
         }
         let places = permit.entries.iter_mut().zip(&mut self.ledgers);
         for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
+            if !permit.entered.holds(dimension) {
+                continue;
+            }
             let lifted = if why == Nothing::Undone {
                 ledger.undo(entry)
             } else {
@@ -829,9 +868,11 @@ impl Limiter {
     /// The server answered this well: also what its head does not show is
     /// confirmed.
     fn confirm(&mut self, now: Instant, permit: &Permit) {
-        for (place, ledger) in self.ledgers.iter_mut().enumerate() {
-            if let Some(seen) = permit.seen(place) {
-                ledger.confirm(seen);
+        for (ledger, dimension) in self.ledgers.iter_mut().zip(Dimension::ALL) {
+            if permit.entered.holds(dimension) {
+                if let Some(seen) = permit.seen(dimension.index()) {
+                    ledger.confirm(seen);
+                }
             }
         }
         self.output
@@ -971,7 +1012,11 @@ impl Limiter {
             self.sending.latency = mean(self.sending.latency, took);
             let places = permit.entries.iter_mut().zip(&mut self.ledgers);
             for ((entry, ledger), dimension) in places.zip(Dimension::ALL) {
-                if ledger.settle(now, permit.number, entry, actual.get(dimension)) {
+                let amount = actual.get(dimension);
+                if amount == 0 && !permit.entered.holds(dimension) {
+                    continue;
+                }
+                if ledger.settle(now, permit.number, entry, amount) {
                     loosened = loosened.and(Binding::of(Cause::Limit(dimension)));
                 }
             }

@@ -73,7 +73,7 @@ impl sealed::Sealed for Limiter {
             return Err(denied);
         }
         let [inner, _] = &mut permits.0;
-        *inner = Some(self.admit(now, &cost));
+        self.admit_into(now, &cost, inner.insert(Permit::BLANK));
         Ok(())
     }
 
@@ -197,8 +197,8 @@ impl sealed::Sealed for [&mut Limiter; 2] {
             .map_err(|denied| translate(denied, outer, inner));
         both(mine, theirs)?;
         let [mine, theirs] = &mut permits.0;
-        *mine = Some(inner.admit(now, &cost));
-        *theirs = Some(outer.admit(there, &cost_there));
+        inner.admit_into(now, &cost, mine.insert(Permit::BLANK));
+        outer.admit_into(there, &cost_there, theirs.insert(Permit::BLANK));
         Ok(())
     }
 

@@ -57,6 +57,7 @@ impl Instant {
 
     /// This instant and `span` more; past the end of the clock, its end.
     #[must_use]
+    #[inline]
     pub const fn saturating_add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(nanos(span)))
     }
@@ -75,11 +76,13 @@ impl Instant {
 
     /// This instant less `span`; before the origin, the origin.
     #[must_use]
+    #[inline]
     pub const fn saturating_sub(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(span)))
     }
 
     /// How long after `earlier` this is; nothing where it is not after it.
+    #[inline]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -185,14 +188,11 @@ impl TryFrom<UnixTime> for std::time::SystemTime {
 pub struct OutOfRange;
 
 /// Whole nanoseconds of `span`, or all that a `u64` holds: 584 years.
-#[expect(clippy::cast_possible_truncation, reason = "the bound is tested first")]
+#[inline]
 pub(crate) const fn nanos(span: Duration) -> u64 {
-    let wide = span.as_nanos();
-    if wide > u64::MAX as u128 {
-        u64::MAX
-    } else {
-        wide as u64
-    }
+    // Where the seconds saturate the sum does too.
+    let seconds = span.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(span.subsec_nanos() as u64)
 }
 
 #[cfg(test)]

@@ -112,27 +112,39 @@ impl Cost {
     /// The sum, dimension by dimension; saturating.
     #[must_use]
     pub fn saturating_add(mut self, other: &Self) -> Self {
-        for (here, there) in self.0.iter_mut().zip(other.0) {
-            *here = here.saturating_add(there);
-        }
+        self.raise_by(other);
         self
     }
 
     /// The difference, dimension by dimension; never below 0.
     #[must_use]
     pub fn saturating_sub(mut self, other: &Self) -> Self {
-        for (here, there) in self.0.iter_mut().zip(other.0) {
-            *here = here.saturating_sub(there);
-        }
+        self.lower_by(other);
         self
+    }
+
+    /// As [`saturating_add`](Self::saturating_add), in place.
+    #[inline]
+    pub(crate) fn raise_by(&mut self, other: &Self) {
+        for (here, there) in self.0.iter_mut().zip(&other.0) {
+            *here = here.saturating_add(*there);
+        }
+    }
+
+    /// As [`saturating_sub`](Self::saturating_sub), in place.
+    #[inline]
+    pub(crate) fn lower_by(&mut self, other: &Self) {
+        for (here, there) in self.0.iter_mut().zip(&other.0) {
+            *here = here.saturating_sub(*there);
+        }
     }
 
     /// The dimensions that it takes something of.
     pub fn iter(&self) -> impl Iterator<Item = (Dimension, u64)> + '_ {
         Dimension::ALL
-            .into_iter()
-            .zip(self.0)
-            .filter(|&(_, amount)| amount > 0)
+            .iter()
+            .zip(&self.0)
+            .filter_map(|(&dimension, &amount)| (amount > 0).then_some((dimension, amount)))
     }
 }
 

@@ -146,12 +146,15 @@ fn estimates(request: &Request) -> (u64, u64) {
 struct Errors {
     squares: u64,
     cubes: u128,
+    /// The tail of the spread, so that asking needs no division.
+    tail: u64,
 }
 
 impl Errors {
     const NONE: Self = Self {
         squares: 0,
         cubes: 0,
+        tail: 0,
     };
 
     fn learn(&mut self, actual: u64, expected: u64, seen: u64) {
@@ -165,16 +168,16 @@ impl Errors {
         let squares = towards(u128::from(self.squares), square, seen);
         self.squares = u64::try_from(squares).unwrap_or(u64::MAX);
         self.cubes = towards(self.cubes, cube, seen);
-    }
-
-    fn spread(&self) -> Spread {
         // The Cornish-Fisher expansion's (z^2 - 1) / 6 for the 3.5 deviations
         // that are held back, 15/8, times the third moment over the second.
-        let skew = self.cubes.checked_div(u128::from(self.squares));
-        let tail = skew.unwrap_or_default().saturating_mul(15) >> 3;
+        let tail = over(self.cubes, self.squares).saturating_mul(15) >> 3;
+        self.tail = u64::try_from(tail).unwrap_or(u64::MAX);
+    }
+
+    const fn spread(&self) -> Spread {
         Spread {
             variance: self.squares,
-            tail: u64::try_from(tail).unwrap_or(u64::MAX),
+            tail: self.tail,
         }
     }
 }
@@ -184,12 +187,19 @@ const MOST: u64 = 1 << 31;
 
 /// One part in `seen` of the way from `old` to `new`.
 fn towards(old: u128, new: u128, seen: u64) -> u128 {
-    let step = old.abs_diff(new).checked_div(u128::from(seen.max(1)));
-    let step = step.unwrap_or_default();
+    let step = over(old.abs_diff(new), seen.max(1));
     if new > old {
         old.saturating_add(step)
     } else {
         old.saturating_sub(step)
+    }
+}
+
+/// The quotient, rounded down; 0 over nothing. Wide numbers are seldom wide.
+fn over(wide: u128, by: u64) -> u128 {
+    match u64::try_from(wide) {
+        Ok(narrow) => narrow.checked_div(by).unwrap_or_default().into(),
+        Err(_) => wide.checked_div(by.into()).unwrap_or_default(),
     }
 }
 
@@ -227,10 +237,11 @@ impl Ratio {
         self.actual = fade(self.actual, actual);
         self.estimated = fade(self.estimated, estimate);
         let wide = u128::from(self.actual).wrapping_shl(32);
-        let quotient = wide.checked_div(u128::from(self.estimated));
-        self.quotient = quotient
-            .and_then(|q| u64::try_from(q).ok())
-            .unwrap_or(u64::MAX);
+        self.quotient = if self.estimated == 0 {
+            u64::MAX
+        } else {
+            u64::try_from(over(wide, self.estimated)).unwrap_or(u64::MAX)
+        };
     }
 }
 

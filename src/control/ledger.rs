@@ -137,7 +137,7 @@ impl Counting {
 }
 
 /// What is remembered of one request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Entry {
     /// What it is charged.
@@ -172,16 +172,21 @@ impl Taken {
     }
 }
 
-impl Default for Taken {
-    fn default() -> Self {
-        Self::Bucket {
-            charge: Charge::default(),
-            sent: Instant::ZERO,
-        }
-    }
-}
-
 impl Entry {
+    /// Nothing was charged.
+    pub(crate) const BLANK: Self = Self {
+        amount: 0,
+        taken: Taken::Bucket {
+            charge: Charge::NONE,
+            sent: Instant::ZERO,
+        },
+        charged: 0,
+        returned: 0,
+        variance: 0,
+        overtaken: 0,
+        open: 0,
+    };
+
     /// What it is charged.
     pub(crate) const fn amount(&self) -> u64 {
         self.amount
@@ -477,7 +482,7 @@ impl Ledger {
             return u64::from(self.rounding).saturating_mul(3) >> 2;
         }
         let variance = spread.variance.saturating_mul(window.open().into());
-        let deviations = deviations(variance, sending.control.tenths >> 1);
+        let deviations = deviations(variance, 1, sending.control.tenths >> 1, 100);
         deviations.min(self.rounding.into())
     }
 
@@ -497,14 +502,10 @@ impl Ledger {
         }
         // The mean is off by as much as one in 64 of what it is made of.
         let unheard = sending.unheard().saturating_add(64);
-        let square = u128::from(tenths).saturating_mul(tenths.into());
-        let widened = u128::from(variance)
-            .saturating_mul(unheard.into())
-            .saturating_mul(square)
-            .div_ceil(6_400);
         let most = capacity.saturating_mul(3) >> 2;
-        let sums = u64::try_from(widened.isqrt()).unwrap_or(u64::MAX);
-        sums.saturating_add(spread.tail).min(most)
+        deviations(variance, unheard, tenths, 6_400)
+            .saturating_add(spread.tail)
+            .min(most)
     }
 
     /// The level as believed, and what `amount` asks of it.
@@ -598,15 +599,21 @@ impl Ledger {
     }
 
     /// Something changed that others may see.
+    #[inline]
     fn pace(&mut self, now: Instant, sending: &Sending) {
-        let Some(bucket) = self.bucket.filter(|_| !self.is_window) else {
+        if self.is_among(sending) {
+            self.pace_among(now, sending);
+        } else {
+            self.sharing.leave();
+        }
+    }
+
+    #[cold]
+    fn pace_among(&mut self, now: Instant, sending: &Sending) {
+        let Some(bucket) = &self.bucket else {
             return;
         };
         let ratio = self.others_elsewhere(sending);
-        if !self.sharing.is_among(ratio) {
-            self.sharing.leave();
-            return;
-        }
         let delay = match self.counting {
             Counting::AtAdmission | Counting::Reserved => sending.first_token,
             // What is produced is seen later, as far as heads show that.
@@ -732,19 +739,21 @@ impl Ledger {
     }
 
     /// Takes `amount`, which may be off by `spread`, `open` being charged for
-    /// others in flight.
-    pub(crate) fn charge(
+    /// others in flight. What is to be remembered of it is put into `entry`,
+    /// which is large.
+    pub(crate) fn enter(
         &mut self,
         now: Instant,
         amount: u64,
         spread: Spread,
         open: u64,
         sending: &Sending,
-    ) -> Entry {
+        entry: &mut Entry,
+    ) {
         self.mark(now);
         self.open = open.saturating_add(amount);
         self.charged_at = now;
-        let taken = match &mut self.bucket {
+        entry.taken = match &mut self.bucket {
             Some(_) if self.is_window => Taken::Window(self.window.take(now, amount)),
             Some(bucket) if amount > 0 => {
                 if bucket.is_full(now) {
@@ -754,7 +763,7 @@ impl Ledger {
                 Taken::Bucket { charge, sent: now }
             }
             _ => Taken::Bucket {
-                charge: Charge::default(),
+                charge: Charge::NONE,
                 sent: now,
             },
         };
@@ -766,15 +775,12 @@ impl Ledger {
             self.sharing.sent(now, amount, sending.chance);
             self.pace(now, sending);
         }
-        Entry {
-            amount,
-            taken,
-            charged: self.charged,
-            returned: self.returned,
-            variance: self.variance,
-            overtaken,
-            open: self.open,
-        }
+        entry.amount = amount;
+        entry.charged = self.charged;
+        entry.returned = self.returned;
+        entry.variance = self.variance;
+        entry.overtaken = overtaken;
+        entry.open = self.open;
     }
 
     /// It took nothing: gives all of it back. What its head shows does not hold
@@ -1324,11 +1330,16 @@ impl Ledger {
 
     /// Remembers the total of charges as of now, if the last time was long
     /// enough ago.
+    #[inline]
     fn mark(&mut self, now: Instant) {
         let age = now.saturating_duration_since(self.marked);
-        if age < REORDER {
-            return;
+        if age >= REORDER {
+            self.mark_anew(now, age);
         }
+    }
+
+    #[cold]
+    fn mark_anew(&mut self, now: Instant, age: Duration) {
         if !self.is_window {
             self.keep();
         }
@@ -1340,10 +1351,18 @@ impl Ledger {
     }
 }
 
-/// So many tenths of the standard deviation.
-fn deviations(variance: u64, tenths: u16) -> u64 {
-    let square = u128::from(tenths).saturating_mul(tenths.into());
-    let wide = u128::from(variance).saturating_mul(square).div_ceil(100);
+/// So many tenths of the deviation of `times` such variances, all over the root
+/// of `parts`.
+fn deviations(variance: u64, times: u64, tenths: u16, parts: u16) -> u64 {
+    let square = u64::from(tenths).saturating_mul(tenths.into());
+    let narrow = variance.checked_mul(times);
+    if let Some(product) = narrow.and_then(|product| product.checked_mul(square)) {
+        return product.div_ceil(u64::from(parts).max(1)).isqrt();
+    }
+    let wide = u128::from(variance)
+        .saturating_mul(times.into())
+        .saturating_mul(square.into())
+        .div_ceil(u128::from(parts).max(1));
     u64::try_from(wide.isqrt()).unwrap_or(u64::MAX)
 }
 
@@ -1383,6 +1402,21 @@ mod tests {
         hints::{Family, Reset, ResetGiven},
         units::Dimension,
     };
+
+    impl Ledger {
+        fn charge(
+            &mut self,
+            now: Instant,
+            amount: u64,
+            spread: Spread,
+            open: u64,
+            sending: &Sending,
+        ) -> Entry {
+            let mut entry = Entry::BLANK;
+            self.enter(now, amount, spread, open, sending, &mut entry);
+            entry
+        }
+    }
 
     const fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)

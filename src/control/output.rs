@@ -40,6 +40,8 @@ pub(crate) struct Output {
     doubts: [u64; 2],
     /// Which of the two the caller knows to be in force.
     known: Option<OutputRule>,
+    /// Which are not refuted: asked more often than it changes.
+    stands: [bool; RULES.len()],
 }
 
 /// In the order of the ledgers.
@@ -57,9 +59,14 @@ const UNIT: u64 = 256;
 const UNLIKELY: u64 = 576;
 
 /// What is remembered of one request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Entries([Entry; RULES.len()]);
+
+impl Entries {
+    /// Nothing was charged.
+    pub(crate) const BLANK: Self = Self([Entry::BLANK; RULES.len()]);
+}
 
 /// What a request may produce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +98,7 @@ impl Output {
             ledgers: LEDGERS,
             doubts: [0, UNLIKELY],
             known: None,
+            stands: [true, true, false],
         }
     }
 
@@ -103,18 +111,21 @@ impl Output {
     /// The caller knows which rule is in force, or leaves it to heads.
     pub(crate) const fn settle_for(&mut self, known: Option<OutputRule>) {
         self.known = known;
+        self.judge();
     }
 
-    fn stands(&self, rule: Counting) -> bool {
-        if let Some(known) = self.known {
-            return (known == OutputRule::Reserved) == (rule == Counting::Reserved);
-        }
-        let [produced, reserved] = self.doubts;
-        let doubt = match rule {
-            Counting::AtAdmission | Counting::AsProduced => produced,
-            Counting::Reserved => reserved,
+    /// To be called after each change of what speaks for or against a rule.
+    const fn judge(&mut self) {
+        let [produced, reserved] = match self.known {
+            Some(OutputRule::Reserved) => [false, true],
+            Some(_) => [true, false],
+            None => {
+                let [produced, reserved] = self.doubts;
+                let most = UNIT.saturating_mul(2);
+                [produced <= most, reserved <= most]
+            }
         };
-        doubt <= UNIT.saturating_mul(2)
+        self.stands = [produced, produced, reserved];
     }
 
     /// The ledgers of rules that are not refuted, with what they charge.
@@ -123,8 +134,9 @@ impl Output {
             .iter()
             .zip(RULES)
             .zip(amounts.by_rule())
-            .filter(|&((_, rule), _)| self.stands(rule))
-            .map(|((ledger, rule), amount)| (ledger, rule, amount))
+            .zip(self.stands)
+            .filter(|&(_, stands)| stands)
+            .map(|(((ledger, rule), amount), _)| (ledger, rule, amount))
     }
 
     pub(crate) fn set_limit(
@@ -209,8 +221,8 @@ impl Output {
     ) -> Option<Instant> {
         // What is reserved is known, heard or not; and a head says nothing of
         // what is yet to be produced.
-        let [admitted, ..] = &self.ledgers;
-        if !self.stands(Counting::AtAdmission) {
+        let ([admitted, ..], [stands, ..]) = (&self.ledgers, self.stands);
+        if !stands {
             return None;
         }
         admitted.unheard(now, amounts.forecast, sending)
@@ -229,15 +241,16 @@ impl Output {
             .unwrap_or(now)
     }
 
-    pub(crate) fn charge(
+    /// As [`Ledger::enter`], for each rule.
+    pub(crate) fn enter(
         &mut self,
         now: Instant,
         amounts: Amounts,
         spread: Spread,
         open: u64,
         sending: &Sending,
-    ) -> Entries {
-        let mut entries = Entries::default();
+        entries: &mut Entries,
+    ) {
         let places = entries.0.iter_mut().zip(&mut self.ledgers);
         for (((entry, ledger), amount), rule) in places.zip(amounts.by_rule()).zip(RULES) {
             // As if all in flight might produce as many times what is expected.
@@ -245,9 +258,8 @@ impl Output {
                 Counting::Reserved => scale(open, amounts.most, amounts.forecast),
                 Counting::AtAdmission | Counting::AsProduced => open,
             };
-            *entry = ledger.charge(now, amount, rule.spread(spread), open, sending);
+            ledger.enter(now, amount, rule.spread(spread), open, sending, entry);
         }
-        entries
     }
 
     pub(crate) fn refund(&mut self, number: u64, entries: &mut Entries) -> bool {
@@ -358,6 +370,7 @@ impl Output {
         for doubt in &mut self.doubts {
             *doubt = doubt.saturating_sub(least);
         }
+        self.judge();
     }
 
     /// A refusal that only reserved output explains.
@@ -365,6 +378,7 @@ impl Output {
         let [produced, reserved] = &mut self.doubts;
         *produced = produced.saturating_add(UNIT.saturating_mul(4));
         *reserved = 0;
+        self.judge();
     }
 
     pub(crate) fn refused(
@@ -392,6 +406,15 @@ mod tests {
     use super::*;
     use crate::{hints::Family, units::Dimension};
 
+    impl Output {
+        fn stands_by(&self, rule: Counting) -> bool {
+            RULES
+                .iter()
+                .zip(self.stands)
+                .any(|(&of, stands)| of == rule && stands)
+        }
+    }
+
     const WANTED: Amounts = Amounts {
         forecast: 300,
         most: 1_000,
@@ -405,7 +428,15 @@ mod tests {
         for (number, sent) in (0..20).zip(1..) {
             let now = Instant::from_millis(number);
             let open = number.saturating_mul(WANTED.forecast);
-            let entries = output.charge(now, WANTED, Spread::NONE, open, &Sending::NONE);
+            let mut entries = Entries::BLANK;
+            output.enter(
+                now,
+                WANTED,
+                Spread::NONE,
+                open,
+                &Sending::NONE,
+                &mut entries,
+            );
             let meter = Meter::new(Family::Standard, Dimension::OutputTokens)
                 .limit(60_000)
                 .remaining(left(sent), 0);
@@ -418,41 +449,41 @@ mod tests {
     #[test]
     fn output_that_is_reserved_shows_itself() {
         let output = after(|sent| 60_000 - sent * 1_000);
-        assert!(output.stands(Counting::Reserved));
-        assert!(!output.stands(Counting::AsProduced));
+        assert!(output.stands_by(Counting::Reserved));
+        assert!(!output.stands_by(Counting::AsProduced));
     }
 
     #[test]
     fn output_that_is_produced_later_shows_itself() {
         let output = after(|_| 60_000);
-        assert!(output.stands(Counting::AsProduced));
-        assert!(!output.stands(Counting::Reserved));
+        assert!(output.stands_by(Counting::AsProduced));
+        assert!(!output.stands_by(Counting::Reserved));
     }
 
     #[test]
     fn output_charged_at_once_is_as_if_produced_at_once() {
         let output = after(|sent| 60_000 - sent * 300);
-        assert!(output.stands(Counting::AsProduced));
-        assert!(!output.stands(Counting::Reserved));
+        assert!(output.stands_by(Counting::AsProduced));
+        assert!(!output.stands_by(Counting::Reserved));
     }
 
     #[test]
     fn a_refusal_that_only_reservation_explains_is_enough() {
         let mut output = after(|_| 60_000);
         output.blame_reservation();
-        assert!(output.stands(Counting::Reserved));
+        assert!(output.stands_by(Counting::Reserved));
     }
 
     #[test]
     fn a_rule_that_is_known_is_not_doubted() {
         let mut output = after(|_| 60_000);
         output.settle_for(Some(OutputRule::Reserved));
-        assert!(output.stands(Counting::Reserved));
-        assert!(!output.stands(Counting::AtAdmission));
+        assert!(output.stands_by(Counting::Reserved));
+        assert!(!output.stands_by(Counting::AtAdmission));
         output.settle_for(Some(OutputRule::AsProduced));
         output.blame_reservation();
-        assert!(!output.stands(Counting::Reserved));
-        assert!(output.stands(Counting::AsProduced));
+        assert!(!output.stands_by(Counting::Reserved));
+        assert!(output.stands_by(Counting::AsProduced));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Pace {
     settles: Instant,
     /// How often in a row nothing was let in between two refusals.
     barren: u32,
+    /// Whether any rate was measured.
+    measured: bool,
     lines: [Line; Dimension::COUNT],
 }
 
@@ -82,6 +84,7 @@ impl Pace {
             refusal: None,
             settles: Instant::ZERO,
             barren: 0,
+            measured: false,
             lines: [Line::UNKNOWN; Dimension::COUNT],
         }
     }
@@ -89,6 +92,9 @@ impl Pace {
     /// `None` where `cost` may be sent, else from when on.
     pub(crate) fn bound(&self, now: Instant, cost: &Cost) -> Option<Instant> {
         let mut until = self.settles;
+        if !self.measured {
+            return Some(until).filter(|&until| now < until);
+        }
         for ((dimension, amount), line) in each(cost).zip(&self.lines) {
             if amount > 0 && line.binds {
                 let wanted = self.counts.get(dimension).saturating_add(amount);
@@ -114,12 +120,14 @@ impl Pace {
             self.learn(at);
             true
         });
-        for ((_, count), line) in each(&self.counts).zip(&mut self.lines) {
-            if line.span > 0 && count > 0 {
-                line.spill(now, count, mean(count, self.sent));
+        if self.measured {
+            for ((_, count), line) in each(&self.counts).zip(&mut self.lines) {
+                if line.span > 0 && count > 0 {
+                    line.spill(now, count, mean(count, self.sent));
+                }
             }
         }
-        self.counts = self.counts.saturating_add(cost);
+        self.counts.raise_by(cost);
         self.sent = self.sent.saturating_add(1);
         learnt
     }
@@ -167,6 +175,7 @@ impl Pace {
         let known = self.lines.iter().filter(|line| line.seen > 1);
         let best = known.map(|line| line.off).min().unwrap_or(WHOLE);
         let most = best.saturating_mul(2).saturating_add(WHOLE >> 6);
+        self.measured = self.lines.iter().any(|line| line.span > 0);
         for line in &mut self.lines {
             line.binds = line.span > 0 && (line.seen < 2 || line.off <= most);
         }

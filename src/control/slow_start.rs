@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::outage::Fates;
-use crate::{limit::Flights, time::Instant, units::Cost};
+use crate::{limit::Flights, time::Instant};
 
 /// Slow start: a few at first, one more for each that the server did not
 /// refuse.
@@ -58,12 +58,12 @@ impl SlowStart {
     /// One is sent. Gives what [`heard`](Self::heard) wants to know of it.
     pub(crate) fn take(&mut self, now: Instant) -> u64 {
         self.sent = self.sent.saturating_add(1);
-        self.young.take(now, &Cost::ZERO)
+        self.young.take_some(now, 1)
     }
 
     /// The server answered one. True where the bound was looser for it.
     pub(crate) fn heard(&mut self, now: Instant, mark: u64) -> bool {
-        self.young.give_back(now, mark, &Cost::ZERO)
+        self.young.give_back_some(now, mark, 1)
     }
 
     /// What became of those sent so far.
@@ -83,14 +83,14 @@ impl SlowStart {
 
     /// One came to nothing, and says nothing of limits.
     pub(crate) fn forget(&mut self, now: Instant, mark: u64) {
-        if self.young.give_back(now, mark, &Cost::ZERO) {
+        if self.young.give_back_some(now, mark, 1) {
             self.sent = self.sent.saturating_sub(1);
         }
     }
 
     /// The server refused one.
     pub(crate) fn refused(&mut self, now: Instant, mark: u64) {
-        let _was_young = self.young.give_back(now, mark, &Cost::ZERO);
+        let _was_young = self.young.give_back_some(now, mark, 1);
         self.sent = self.sent.saturating_sub(1);
         let recent = |at: Instant| now.saturating_duration_since(at) < BETWEEN_CUTS;
         if self.cut.is_some_and(recent) {

@@ -1,7 +1,7 @@
 //! The adaptive in-flight cap: how many at once, learnt from refusals.
 //!
 //! Choose it where a server caps what is under way and does not say at how
-//! many. It takes 768 bytes. It goes on probing: at a cap of `n` it is refused once
+//! many. It takes 776 bytes. It goes on probing: at a cap of `n` it is refused once
 //! in about a tenth of `n * n` requests, and uses 95 % of what there is.
 //!
 //! Additive increase, multiplicative decrease (Chiu and Jain, "Analysis of the
@@ -18,7 +18,6 @@ use crate::{
     error::ConfigError,
     limit::{Blocked, Flights, Limit, Refusal},
     time::Instant,
-    units::Cost,
 };
 
 /// What became of a request, as far as it tells how many may be under way.
@@ -210,9 +209,9 @@ impl AdaptiveInFlight {
     pub fn release(&mut self, now: Instant, slot: AdaptiveSlot, outcome: Outcome) {
         let used = self.taken(now);
         self.latest = self.latest.max(now);
-        let _still_held =
-            self.flights
-                .give_back_some(self.latest, slot.slice, slot.count, &Cost::ZERO);
+        let _still_held = self
+            .flights
+            .give_back_some(self.latest, slot.slice, slot.count);
         if slot.round != self.round {
             return;
         }
@@ -278,7 +277,7 @@ impl AdaptiveInFlight {
     fn take(&mut self, now: Instant, count: u32) -> AdaptiveSlot {
         self.latest = self.latest.max(now);
         AdaptiveSlot {
-            slice: self.flights.take_some(self.latest, count, &Cost::ZERO),
+            slice: self.flights.take_some(self.latest, count),
             count,
             round: self.round,
         }
@@ -303,8 +302,6 @@ impl Limit for AdaptiveInFlight {
         let count = count.min(slot.count);
         slot.count = slot.count.saturating_sub(count);
         self.latest = self.latest.max(now);
-        let _still_held = self
-            .flights
-            .give_back_some(self.latest, slot.slice, count, &Cost::ZERO);
+        let _still_held = self.flights.give_back_some(self.latest, slot.slice, count);
     }
 }

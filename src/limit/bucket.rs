@@ -156,6 +156,18 @@ impl Charge {
         self.amount
     }
 
+    /// Of nothing.
+    pub(crate) const NONE: Self = Self {
+        amount: 0,
+        before: Instant::ZERO,
+        tat: 0,
+        returned: 0,
+        older: 0,
+        raised: 0,
+        era: 0,
+        serial: 0,
+    };
+
     /// The theoretical arrival time right after it, in units; 0 where nothing
     /// was charged.
     pub(crate) const fn tat(&self) -> u128 {

@@ -1,7 +1,7 @@
 //! The in-flight cap: so many at once, and no more.
 //!
 //! Choose it where a server caps what is under way, and says at how many; where
-//! it does not say, [`AdaptiveInFlight`](crate::AdaptiveInFlight). It takes 752
+//! it does not say, [`AdaptiveInFlight`](crate::AdaptiveInFlight). It takes 760
 //! bytes. It errs by what was lost: a place whose owner vanished is taken for
 //! up to an eighth longer than its lifetime.
 //!
@@ -205,7 +205,7 @@ impl InFlight {
     fn take(&mut self, now: Instant, count: u32) -> Slot {
         self.latest = self.latest.max(now);
         Slot {
-            slice: self.flights.take_some(self.latest, count, &Cost::ZERO),
+            slice: self.flights.take_some(self.latest, count),
             count,
         }
     }
@@ -228,9 +228,7 @@ impl Limit for InFlight {
         let count = count.min(slot.count);
         slot.count = slot.count.saturating_sub(count);
         self.latest = self.latest.max(now);
-        let _still_held = self
-            .flights
-            .give_back_some(self.latest, slot.slice, count, &Cost::ZERO);
+        let _still_held = self.flights.give_back_some(self.latest, slot.slice, count);
     }
 }
 
@@ -241,8 +239,11 @@ impl Limit for InFlight {
 pub(crate) struct Flights {
     /// Nanoseconds of a slice, at least 1.
     slice: u64,
-    /// The newest slice: most questions are about it, and spare a division.
+    /// The newest slice: most questions are about it, and spare a division and
+    /// a sum.
     newest: u64,
+    /// How many there are in it and those that live with it.
+    count: u64,
     slices: [Slice; SLICES],
 }
 
@@ -282,19 +283,28 @@ impl Flights {
         Self {
             slice: nanos(lifetime).div_ceil(LIVE),
             newest: 0,
+            count: 0,
             slices: [Slice::EMPTY; SLICES],
         }
     }
 
     /// Counts one taken at `now`; gives the number of its slice.
     pub(crate) fn take(&mut self, now: Instant, cost: &Cost) -> u64 {
-        self.take_some(now, 1, cost)
+        let number = self.take_some(now, 1);
+        if let Some(slice) = self.slice_mut(number) {
+            slice.sums.raise_by(cost);
+        }
+        number
     }
 
-    /// Counts `count` taken at `now`; gives the number of their slice.
-    pub(crate) fn take_some(&mut self, now: Instant, count: u32, cost: &Cost) -> u64 {
+    /// Counts `count` taken at `now`, for nothing; gives the number of their
+    /// slice.
+    pub(crate) fn take_some(&mut self, now: Instant, count: u32) -> u64 {
         let number = self.number(now);
-        self.newest = number;
+        if number != self.newest {
+            self.count = self.count_at(number);
+            self.newest = number;
+        }
         if let Some(slice) = self.slice_mut(number) {
             if slice.number != number {
                 *slice = Slice {
@@ -302,32 +312,34 @@ impl Flights {
                     ..Slice::EMPTY
                 };
             }
-            slice.count = slice.count.saturating_add(count);
-            slice.sums = slice.sums.saturating_add(cost);
+            let before = slice.count;
+            slice.count = before.saturating_add(count);
+            let more = slice.count.saturating_sub(before);
+            self.count = self.count.saturating_add(more.into());
         }
         number
     }
 
     /// Forgets one of slice `number`. False where it has expired.
     pub(crate) fn give_back(&mut self, now: Instant, number: u64, cost: &Cost) -> bool {
-        self.give_back_some(now, number, 1, cost)
+        let is_held = self.give_back_some(now, number, 1);
+        if is_held {
+            self.forget(number, cost);
+        }
+        is_held
     }
 
-    /// Forgets `count` of slice `number`. False where they have expired.
-    pub(crate) fn give_back_some(
-        &mut self,
-        now: Instant,
-        number: u64,
-        count: u32,
-        cost: &Cost,
-    ) -> bool {
+    /// Forgets `count` of slice `number`, that were for nothing. False where
+    /// they have expired.
+    pub(crate) fn give_back_some(&mut self, now: Instant, number: u64, count: u32) -> bool {
         if !is_live(number, self.number(now)) {
             return false;
         }
         match self.slice_mut(number) {
             Some(slice) if slice.number == number && slice.count > 0 => {
-                slice.count = slice.count.saturating_sub(count);
-                slice.sums = slice.sums.saturating_sub(cost);
+                let less = slice.count.min(count);
+                slice.count = slice.count.saturating_sub(less);
+                self.count = self.count.saturating_sub(less.into());
                 true
             }
             _ => false,
@@ -342,14 +354,25 @@ impl Flights {
     /// Forgets what was charged for one of slice `number`, but not the one.
     pub(crate) fn forget(&mut self, number: u64, charges: &Cost) {
         if let Some(slice) = self.slice_mut(number).filter(|s| s.number == number) {
-            slice.sums = slice.sums.saturating_sub(charges);
+            slice.sums.lower_by(charges);
         }
     }
 
     /// How many there are at `now`.
     pub(crate) fn count(&self, now: Instant) -> u32 {
-        self.live(now)
-            .fold(0, |sum, slice| sum.saturating_add(slice.count))
+        let number = self.number(now);
+        let count = if number == self.newest {
+            self.count
+        } else {
+            self.count_at(number)
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    fn count_at(&self, number: u64) -> u64 {
+        self.live_at(number)
+            .map(|slice| u64::from(slice.count))
+            .sum()
     }
 
     /// What was charged of `dimension` for those that there are at `now`.
@@ -392,7 +415,10 @@ impl Flights {
     }
 
     fn live(&self, now: Instant) -> impl Iterator<Item = &Slice> {
-        let current = self.number(now);
+        self.live_at(self.number(now))
+    }
+
+    fn live_at(&self, current: u64) -> impl Iterator<Item = &Slice> {
         self.slices
             .iter()
             .filter(move |slice| is_live(slice.number, current))

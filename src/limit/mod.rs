@@ -147,8 +147,8 @@ impl Blocked {
 /// | [`SlidingCounter`] | as the log, in constant space | 64 B | at most `limit + limit * w / window` |
 /// | [`FixedWindow`] | a server counts by the minute on the clock | 48 B | at most the limit in each of its windows, twice that across an edge |
 /// | [`Quota`] | hours, days, months; a share already spent | 64 B | at most the limit until the reset |
-/// | [`InFlight`] | a server caps what is under way | 752 B | by number, not by time |
-/// | [`AdaptiveInFlight`] | it does, and does not say at how many | 768 B | by number, not by time |
+/// | [`InFlight`] | a server caps what is under way | 760 B | by number, not by time |
+/// | [`AdaptiveInFlight`] | it does, and does not say at how many | 776 B | by number, not by time |
 /// | [`Pause`], [`SpreadPause`] | a server said when to come again | 8 B, 24 B | nothing, until then |
 /// | [`StepRamp`], [`SmoothRamp`] | a server refuses steep rises | 80 B, 96 B | what was used before, and a step more |
 ///
@@ -267,7 +267,7 @@ mod tests {
             size_of::<StepRamp>(),
             size_of::<SmoothRamp>(),
         ];
-        let said = [224, 48, 64, 16, 64, 48, 64, 752, 768, 8, 24, 80, 96];
+        let said = [224, 48, 64, 16, 64, 48, 64, 760, 776, 8, 24, 80, 96];
         assert_eq!(sizes, said);
     }
 }
