@@ -82,15 +82,12 @@ impl Civil {
     )]
     #[inline]
     pub(super) fn to_unix(self, offset: i64) -> Option<UnixTime> {
-        let has_day = self.day > 0 && self.day <= self.days_of_month()?;
+        // Each month has 28 days.
+        let has_day = self.day > 0 && (self.day <= 28 || self.day <= self.days_of_month()?);
         if self.year < 0 || self.year > 9_999 || !has_day {
             return None;
         }
-        let days = days_before_year(self.year)
-            + days_before_month(self.year, self.month)?
-            + i64::from(self.day)
-            - 1
-            - EPOCH;
+        let days = days_before_month(self.year, self.month)? + i64::from(self.day) - 1 - EPOCH;
         let second = days * DAY + i64::from(self.clock.second) - offset;
         if self.clock.leap && second.rem_euclid(DAY) != DAY - 1 {
             return None;
@@ -116,12 +113,11 @@ impl Civil {
         while days_before_year(year + 1) <= of_cycle {
             year += 1;
         }
-        let of_year = of_cycle - days_before_year(year);
         let mut month = 12;
-        while month > 1 && days_before_month(year, month).is_none_or(|first| first > of_year) {
+        while month > 1 && days_before_month(year, month).is_none_or(|first| first > of_cycle) {
             month -= 1;
         }
-        let of_month = of_year - days_before_month(year, month).unwrap_or(0);
+        let of_month = of_cycle - days_before_month(year, month).unwrap_or(0);
         Self {
             year: days.div_euclid(CYCLE) * 400 + year,
             month,
@@ -157,8 +153,14 @@ impl Civil {
     }
 }
 
+/// Of those that 4 divides all but the centuries that 400 does not divide, which
+/// are those that 25 divides and 16 does not.
 const fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    if year % 25 == 0 {
+        year % 16 == 0
+    } else {
+        year % 4 == 0
+    }
 }
 
 /// Days from 0000-01-01 to the first of `year`, which is from 0 to 9999.
@@ -180,8 +182,8 @@ const fn days_before_year(year: i64) -> i64 {
     (year * 365 + leaps) as i64
 }
 
-/// Days from the first of `year` to the first of `month`, `None` where there
-/// is no such month.
+/// Days from 0000-01-01 to the first of `month` of `year`, which is from 0 to
+/// 9999; `None` where there is no such month.
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "a number below 366 and one more"
@@ -189,7 +191,9 @@ const fn days_before_year(year: i64) -> i64 {
 fn days_before_month(year: i64, month: u32) -> Option<i64> {
     let place = usize::try_from(month.checked_sub(1)?).ok()?;
     let common = BEFORE.get(place)?;
-    Some(common + i64::from(month > 2 && is_leap(year)))
+    // The leap day of a year comes after its February.
+    let leap = month > 2 && is_leap(year);
+    Some(days_before_year(year) + common + i64::from(leap))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use core::fmt;
 
 use super::{
     calendar::{Civil, Clock},
-    number::{four, two},
+    number::{Form, four, two},
     same,
 };
 use crate::time::UnixTime;
@@ -121,35 +121,31 @@ pub(super) fn read(text: &[u8]) -> Option<HttpDateRead> {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
 fn imf_fixdate(text: &[u8]) -> Option<UnixTime> {
-    let (weekday, rest) = text.split_first_chunk::<3>()?;
-    let &[
-        b',',
-        b' ',
-        d0,
-        d1,
-        b' ',
-        o0,
-        o1,
-        o2,
-        b' ',
-        y0,
-        y1,
-        y2,
-        y3,
-        b' ',
-        ref rest @ ..,
-    ] = rest
-    else {
-        return None;
-    };
-    let civil = Civil {
-        year: four([y0, y1, y2, y3])?.into(),
+    const DAY: Form = Form::of(*b"___, 00 ");
+    const YEAR: Form = Form::of(*b"___ 0000");
+    const TIME: Form = Form::of(*b" 00:00:_");
+    let (day, rest) = text.split_first_chunk::<8>()?;
+    let (year, rest) = rest.split_first_chunk::<8>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let &[w0, w1, w2, ..] = day;
+    let &[o0, o1, o2, ..] = year;
+    let &[.., tens] = time;
+    let [_, _, _, _, _, day, ..] = DAY.pairs(*day)?;
+    let [_, _, _, _, century, _, years, _] = YEAR.pairs(*year)?;
+    let [_, hour, _, _, minute, ..] = TIME.pairs(*time)?;
+    let (ones, zone) = rest.split_first()?;
+    let second = two([tens, *ones])?;
+    same(zone, b" GMT").then_some(())?;
+    is_short_day([w0, w1, w2]).then_some(())?;
+    Civil {
+        year: i64::from(century)
+            .checked_mul(100)?
+            .checked_add(years.into())?,
         month: month([o0, o1, o2])?,
-        day: two([d0, d1])?,
-        clock: clock_gmt(rest)?,
-    };
-    is_short_day(*weekday).then_some(())?;
-    civil.to_unix(0)
+        day: day.into(),
+        clock: Clock::new(hour.into(), minute.into(), second, 0)?,
+    }
+    .to_unix(0)
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`

@@ -2,6 +2,58 @@
 
 use core::time::Duration;
 
+/// How eight bytes are to look: a `0` stands for any digit, a `_` for any byte,
+/// all else for itself. They are looked at together, as one number: most of what
+/// is read is as it should be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    bytes: u64,
+    /// All bits of those that must be digits, and of those that must be as they
+    /// are.
+    digits: u64,
+    fixed: u64,
+}
+
+impl Form {
+    pub(super) const fn of(form: [u8; 8]) -> Self {
+        let (mut digits, mut fixed) = ([0; 8], [0; 8]);
+        let mut rest: &[u8] = &form;
+        let (mut digit, mut fix): (&mut [u8], &mut [u8]) = (&mut digits, &mut fixed);
+        while let ([byte, bytes @ ..], [d, ds @ ..], [f, fs @ ..]) = (rest, digit, fix) {
+            match *byte {
+                b'0' => *d = 0xff,
+                b'_' => {}
+                _ => *f = 0xff,
+            }
+            (rest, digit, fix) = (bytes, ds, fs);
+        }
+        Self {
+            bytes: u64::from_le_bytes(form),
+            digits: u64::from_le_bytes(digits),
+            fixed: u64::from_le_bytes(fixed),
+        }
+    }
+
+    /// The number that each two digits make which stand side by side, at the
+    /// place of the first of them; `None` where `text` does not look like this.
+    #[inline]
+    pub(super) const fn pairs(self, text: [u8; 8]) -> Option<[u8; 8]> {
+        const SIX: u64 = u64::from_le_bytes([6; 8]);
+        const HIGH: u64 = u64::from_le_bytes([0xf0; 8]);
+        // What is as it should be leaves 0 to 9 of a digit, and nothing of the
+        // rest; six more make 16 of whatever is above 9.
+        let left = u64::from_le_bytes(text) ^ self.bytes;
+        let digits = left & self.digits;
+        let above = (digits | digits.wrapping_add(SIX)) & HIGH;
+        if left & self.fixed | above != 0 {
+            return None;
+        }
+        // No byte runs over: 99 is the most.
+        let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+        Some(pairs.to_le_bytes())
+    }
+}
+
 /// Two digits.
 pub(super) fn two(digits: [u8; 2]) -> Option<u32> {
     let [tens, ones] = digits;

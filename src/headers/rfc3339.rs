@@ -14,7 +14,7 @@ use core::fmt;
 
 use super::{
     calendar::{Civil, Clock},
-    number::{four, two},
+    number::{Form, four, two},
 };
 use crate::time::UnixTime;
 
@@ -34,56 +34,27 @@ use crate::time::UnixTime;
 /// assert_eq!(parse_rfc3339(b"2026-05-18T22:01:00"), None);
 /// ```
 pub fn parse_rfc3339(text: &[u8]) -> Option<UnixTime> {
-    let &[
-        y0,
-        y1,
-        y2,
-        y3,
-        b'-',
-        o0,
-        o1,
-        b'-',
-        d0,
-        d1,
-        b'T' | b't' | b' ',
-        h0,
-        h1,
-        b':',
-        m0,
-        m1,
-        b':',
-        s0,
-        s1,
-        ref rest @ ..,
-    ] = text
-    else {
+    const DATE: Form = Form::of(*b"0000-00-");
+    const TIME: Form = Form::of(*b"00_00:00");
+    let (date, rest) = text.split_first_chunk()?;
+    let (time, rest) = rest.split_first_chunk()?;
+    let [century, _, years, _, _, month, ..] = DATE.pairs(*date)?;
+    let [day, _, _, hour, _, _, minute, _] = TIME.pairs(*time)?;
+    let ([_, _, b'T' | b't' | b' ', ..], [b':', s0, s1, rest @ ..]) = (time, rest) else {
         return None;
     };
     let (milli, rest) = match rest {
         [b'.', rest @ ..] => fraction(rest)?,
         _ => (0, rest),
     };
-    // Most are digits, so that it is quickest to look at all of them before it
-    // is asked whether one was none.
-    let mut bad = 0;
-    let mut pair = |tens: u8, ones: u8| {
-        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-        bad |= u32::from(tens > 9) | u32::from(ones > 9);
-        u32::from(tens)
-            .wrapping_mul(10)
-            .wrapping_add(u32::from(ones))
-    };
-    let year = pair(y0, y1).wrapping_mul(100).wrapping_add(pair(y2, y3));
-    let (month, day) = (pair(o0, o1), pair(d0, d1));
-    let (hour, minute, second) = (pair(h0, h1), pair(m0, m1), pair(s0, s1));
-    if bad > 0 {
-        return None;
-    }
+    let second = two([*s0, *s1])?;
     Civil {
-        year: year.into(),
-        month,
-        day,
-        clock: Clock::new(hour, minute, second, milli)?,
+        year: i64::from(century)
+            .checked_mul(100)?
+            .checked_add(years.into())?,
+        month: month.into(),
+        day: day.into(),
+        clock: Clock::new(hour.into(), minute.into(), second, milli)?,
     }
     .to_unix(offset(rest)?)
 }
