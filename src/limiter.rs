@@ -66,6 +66,8 @@ pub struct Limiter {
     family: Family,
     /// Whether limits that heads show are believed.
     learns: bool,
+    /// Whether nothing is known of limits: none was set, and no head showed any.
+    blind: bool,
     /// Of all dimensions but output tokens, whose place is not used.
     ledgers: [Ledger; Dimension::COUNT],
     output: Output,
@@ -199,6 +201,7 @@ impl Limiter {
             rng: Rng::new(seed),
             family: Family::Standard,
             learns: true,
+            blind: true,
             // In the order of `Dimension::ALL`.
             ledgers: [EARLY, EARLY, EARLY, LATE, LATE, EARLY, EARLY, EARLY],
             output: Output::new(),
@@ -249,6 +252,7 @@ impl Limiter {
         burst: u64,
     ) -> Result<(), ConfigError> {
         let now = self.advance(now);
+        self.blind = false;
         let open = self.flights.sum(now, dimension);
         if dimension == Dimension::OutputTokens {
             self.output.set_limit(now, rate, burst, open)?;
@@ -594,7 +598,7 @@ impl Limiter {
         if let Some(until) = self.concurrency.bound(now) {
             verdict.wait(until, Cause::InFlight, until);
         }
-        if let Some(until) = self.slow_start.bound(now) {
+        if let Some(until) = self.slow_start.bound(now, self.blind) {
             verdict.wait(until, Cause::Confirmation, now);
         }
         if let Some(until) = self.outage.bound(now, self.slow_start.fates(now)) {
@@ -826,6 +830,7 @@ impl Limiter {
         }
         let (mut kind, mut shows) = (Kind::Bucket, false);
         for (dimension, mut meter) in self.meters(hints) {
+            self.blind = false;
             if !resets_hold {
                 meter.reset = None;
             }

@@ -38,11 +38,12 @@ const SHORT: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// How long after the first refusal of a volley, which `took` so long to come
-/// back, the others may still come in; and that doubled so many times.
-pub(super) fn volley(took: Duration, doublings: u32) -> Duration {
-    let half_more = took.saturating_mul(3).checked_div(2).unwrap_or(LONGEST);
-    let longer = half_more.saturating_mul(1 << doublings.min(16));
-    longer.min(LONGEST)
+/// back, the others may still come in.
+pub(super) fn volley(took: Duration) -> Duration {
+    took.saturating_mul(3)
+        .checked_div(2)
+        .unwrap_or(LONGEST)
+        .min(LONGEST)
 }
 
 impl Concurrency {
@@ -80,7 +81,7 @@ impl Concurrency {
             self.cap = Some(self.cap.unwrap_or(u32::MAX).min(let_in));
             return;
         }
-        self.settles = now.saturating_add(volley(took, 0));
+        self.settles = now.saturating_add(volley(took));
         self.fails = match self.cap {
             Some(_) => self.fails.saturating_add(1).min(16),
             None => 0,

@@ -69,9 +69,15 @@ struct Point {
 
 const WHOLE: u32 = 1 << 16;
 
-/// Beyond so many times the span over which it was measured a rate is tripled:
-/// whoever is not refused for so long is too slow.
+/// Whoever is not refused for so many times the span over which a rate was
+/// measured, or for as long as so many requests take, is too slow: the rate is
+/// doubled then, and each time that passes again.
 const STALE: u64 = 2;
+const MANY: u64 = 256;
+
+/// Beyond what a bucket bears it may be in debt for a while. Nothing is lost by
+/// asking late, as long as it is not full.
+const LATEST: Duration = Duration::from_secs(8);
 
 /// An interval in which fewer were let in is too short to say anything.
 const FEW: u64 = 4;
@@ -153,7 +159,8 @@ impl Pace {
     /// ago. True where nothing is known of any rate yet.
     pub(crate) fn refused(&mut self, now: Instant, took: Duration) -> bool {
         if now >= self.settles {
-            self.settles = now.saturating_add(volley(took, self.barren));
+            let longer = volley(took).saturating_mul(1 << self.barren.min(16));
+            self.settles = now.saturating_add(longer.min(LATEST));
         }
         self.refusal = Some(now);
         self.lines.iter().all(|line| line.span == 0)
@@ -264,13 +271,20 @@ impl Line {
     fn reaches(&self, base: Point, count: u64, mean: u64) -> Instant {
         let need = count.saturating_sub(base.count);
         let rate = self.amount.saturating_add(mean);
-        let span = part_up(need, self.span, rate);
-        let patience = self.span.saturating_mul(STALE);
-        let span = match span.checked_sub(patience) {
-            Some(beyond) => patience.saturating_add(beyond.div_ceil(3)),
-            None => span,
-        };
-        base.at.saturating_add(Duration::from_nanos(span))
+        let patience = part_up(MANY.saturating_mul(mean), self.span, self.amount)
+            .min(self.span.saturating_mul(STALE))
+            .max(1);
+        // What is left to wait for at the rate as it was measured.
+        let mut left = part_up(need, self.span, rate);
+        let (mut span, mut times) = (0_u64, 1_u64);
+        while let Some(beyond) = left.checked_sub(patience.saturating_mul(times)) {
+            left = beyond;
+            span = span.saturating_add(patience);
+            times = times.saturating_mul(2);
+        }
+        let last = left.div_ceil(times.max(1));
+        base.at
+            .saturating_add(Duration::from_nanos(span.saturating_add(last)))
     }
 
     /// Before one is sent: what is beyond what the bucket can hold is lost.
@@ -387,7 +401,33 @@ mod tests {
         let (sent, refused) = run(&mut server, |_| Cost::request(), 2_000 * SECOND);
         // All that there was, but a few of a hundred.
         assert!(sent - refused > 13_800, "{sent} less {refused}");
-        assert!(refused < 60, "{refused}");
+        assert!(refused < 14_000 / 200, "{refused}");
+    }
+
+    /// As where a server bore little for a while: what was measured then is a
+    /// hundredth of what it bears.
+    #[test]
+    fn a_rate_that_is_not_refused_rises_ever_faster() {
+        let mut line = Line {
+            amount: 10,
+            span: SECOND,
+            ..Line::UNKNOWN
+        };
+        let sent_in = |line: &Line, secs: u64| {
+            let end = Instant::from_nanos(secs * SECOND);
+            let base = Point::ZERO;
+            (1..1_000_000)
+                .take_while(|&count| line.reaches(base, count, 1) <= end)
+                .count()
+        };
+        // Eleven a second for two seconds, then 22, then 44 ..
+        let rates = [2, 4, 6, 8, 16].map(|secs| sent_in(&line, secs));
+        assert_eq!(rates, [22, 66, 154, 330, 5_610]);
+        // Or after 256 of them, where those were measured over longer.
+        line.amount = 1_000;
+        line.span = SECOND * 100;
+        assert_eq!(sent_in(&line, 25), 250);
+        assert_eq!(sent_in(&line, 51), 256 + 508);
     }
 
     #[test]

@@ -31,6 +31,12 @@ pub(crate) struct SlowStart {
 /// yet.
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// Where nothing is known of limits, no more than such a part of those that were
+/// borne, of two to this power, are sent at once, and so many always: when the
+/// bucket is empty, that is how many are refused.
+const BLIND: u32 = 4;
+const AT_LEAST: i64 = 16;
+
 /// A burst of refusals is one piece of news.
 const BETWEEN_CUTS: Duration = Duration::from_secs(1);
 
@@ -46,11 +52,15 @@ impl SlowStart {
     }
 
     /// `None` where one more may be sent, else the instant from which it may if
-    /// nothing is heard.
-    pub(crate) fn bound(&self, now: Instant) -> Option<Instant> {
+    /// nothing is heard. Who is `blind` knows nothing of limits.
+    pub(crate) fn bound(&self, now: Instant, blind: bool) -> Option<Instant> {
         // young < base + sent - young, where only young depends on time.
         let total = self.base.saturating_add(self.sent).max(1);
-        let cap = total.saturating_add(1).checked_div(2).unwrap_or(1);
+        let mut cap = total.saturating_add(1).checked_div(2).unwrap_or(1);
+        if blind {
+            let least = AT_LEAST.max(i64::from(self.first));
+            cap = cap.min((total >> BLIND).max(least));
+        }
         self.young
             .below(now, u32::try_from(cap).unwrap_or(u32::MAX))
     }
@@ -113,10 +123,38 @@ mod tests {
 
     fn send_all(start: &mut SlowStart, now: Instant) -> std::vec::Vec<u64> {
         let mut marks = std::vec::Vec::new();
-        while start.bound(now).is_none() && marks.len() < 1_000 {
+        while start.bound(now, false).is_none() && marks.len() < 1_000 {
             marks.push(start.take(now));
         }
         marks
+    }
+
+    #[test]
+    fn who_sees_no_limit_sends_a_sixteenth_of_what_was_borne() {
+        let mut start = SlowStart::new(2);
+        let mut now = Instant::ZERO;
+        let (mut borne, mut most) = (0, 0);
+        for _ in 0..100 {
+            let mut marks = std::vec::Vec::new();
+            while start.bound(now, true).is_none() {
+                marks.push(start.take(now));
+            }
+            let round = marks.len();
+            assert!(round <= 16.max(borne / 15 + 1), "{round} after {borne}");
+            (borne, most) = (borne + round, most.max(round));
+            now = now.saturating_add(Duration::from_millis(50));
+            for mark in marks {
+                start.heard(now, mark);
+            }
+        }
+        assert!(most > 1_000, "{most}");
+        // Whoever asked for more to begin with gets it.
+        let mut start = SlowStart::new(40);
+        for _ in 0..40 {
+            assert_eq!(start.bound(now, true), None);
+            start.take(now);
+        }
+        assert!(start.bound(now, true).is_some());
     }
 
     #[test]
@@ -139,11 +177,11 @@ mod tests {
     fn silence_counts_as_admitted() {
         let mut start = SlowStart::new(2);
         assert_eq!(send_all(&mut start, Instant::ZERO).len(), 2);
-        let until = start.bound(Instant::ZERO).unwrap();
+        let until = start.bound(Instant::ZERO, false).unwrap();
         assert!(until >= Instant::from_millis(300));
         assert!(
             start
-                .bound(Instant::from_nanos(until.as_nanos() - 1))
+                .bound(Instant::from_nanos(until.as_nanos() - 1), false)
                 .is_some()
         );
         assert_eq!(send_all(&mut start, until).len(), 4);
@@ -163,12 +201,15 @@ mod tests {
         assert_eq!(marks.len(), 128);
         let mut refused = marks.into_iter();
         start.refused(now, refused.next().unwrap());
-        assert!(start.bound(now).is_some(), "127 are out, and 63 may be");
+        assert!(
+            start.bound(now, false).is_some(),
+            "127 are out, and 63 may be"
+        );
         for mark in refused.by_ref().take(64) {
             start.refused(now, mark);
         }
-        assert!(start.bound(now).is_some(), "63 are out");
+        assert!(start.bound(now, false).is_some(), "63 are out");
         start.refused(now, refused.next().unwrap());
-        assert!(start.bound(now).is_none());
+        assert!(start.bound(now, false).is_none());
     }
 }
