@@ -166,6 +166,15 @@ impl Kinds {
         least
     }
 
+    /// Whether what is missing of a bucket may be what a log keeps: heads agree
+    /// with one that is not nearly used up, as `left` remains.
+    pub(crate) fn may_be_log(&self, left: Remaining) -> bool {
+        let [_, log, _] = self.strikes;
+        let left = u64::try_from(left.shown).unwrap_or(0);
+        let held = self.least_held();
+        log < REFUTED && held > 0 && left.saturating_mul(3) > held
+    }
+
     /// The limit is so many times what it was.
     pub(crate) fn scale(&mut self, to: u64, from: u64) {
         let wide = u128::from(self.most).saturating_mul(u128::from(to));
@@ -467,6 +476,36 @@ mod tests {
             let mut model = Model::new(kind, MINUTE);
             let said = believed(&mut model, 61_000, 500, 1, true);
             assert_ne!(said[1], Kind::Bucket, "{kind:?}");
+        }
+    }
+
+    /// As long as much is left and it is whole always as long after a request, it
+    /// may be a log; not when that has changed, and not near its end, where a
+    /// bucket that others empty looks the same.
+    #[test]
+    fn a_log_that_is_not_used_up_may_be_a_bucket_and_a_bucket_no_log() {
+        let mut log = Model::new(Kind::Log, 10_000);
+        let mut kinds = Kinds::new();
+        for number in 0..40 {
+            let sight = log.request(number * 1_000, 1, 100, true);
+            kinds.observe(&sight);
+            assert_eq!(kinds.kind(Kind::Bucket), Kind::Bucket);
+            assert!(kinds.may_be_log(sight.left));
+        }
+        let mut bucket = Model::new(Kind::Bucket, MINUTE);
+        let mut kinds = Kinds::new();
+        let nothing = Meter::new(
+            crate::hints::Family::Standard,
+            crate::units::Dimension::Requests,
+        )
+        .remaining(9, 0)
+        .remaining
+        .unwrap();
+        for number in 0..10 {
+            let sight = bucket.request(number * 1_000, 40, 100, false);
+            kinds.observe(&sight);
+            assert!(!kinds.may_be_log(nothing));
+            assert!(number < 3 || !kinds.may_be_log(sight.left), "{number}");
         }
     }
 

@@ -1002,6 +1002,7 @@ impl Ledger {
             },
             rounding: self.rounding,
             unsure,
+            may_be_log: self.kinds.may_be_log(left),
         });
     }
 

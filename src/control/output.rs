@@ -373,11 +373,14 @@ impl Output {
         self.judge();
     }
 
-    /// A refusal that only reserved output explains.
+    /// A refusal that reserved output explains best. What heads said against it
+    /// weighs as much as ever.
     pub(crate) fn blame_reservation(&mut self) {
         let [produced, reserved] = &mut self.doubts;
-        *produced = produced.saturating_add(UNIT.saturating_mul(4));
-        *reserved = 0;
+        let all = UNIT.saturating_mul(4);
+        let less = all.min(*reserved);
+        *reserved = reserved.saturating_sub(less);
+        *produced = produced.saturating_add(all.saturating_sub(less));
         self.judge();
     }
 
@@ -469,9 +472,25 @@ mod tests {
 
     #[test]
     fn a_refusal_that_only_reservation_explains_is_enough() {
-        let mut output = after(|_| 60_000);
+        let mut output = Output::new();
         output.blame_reservation();
         assert!(output.stands_by(Counting::Reserved));
+        assert!(output.stands_by(Counting::AsProduced));
+        output.blame_reservation();
+        assert!(!output.stands_by(Counting::AsProduced));
+    }
+
+    /// At the edge of a window a refusal may show a little left, which looks as
+    /// if more was reserved. It once made all that heads had said forgotten, and
+    /// five went where seventy had.
+    #[test]
+    fn one_refusal_weighs_no_more_than_many_heads() {
+        let mut output = after(|_| 60_000);
+        let [_, reserved] = output.doubts;
+        assert!(reserved > 8 * UNIT, "{reserved}");
+        output.blame_reservation();
+        assert!(!output.stands_by(Counting::Reserved));
+        assert!(output.stands_by(Counting::AsProduced));
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub(crate) struct Sharing {
     /// What the bucket holds at least, by the most that any head showed, and by
     /// when it was to be full.
     holds: i64,
+    /// The most that any head showed, and what this client had been charged by
+    /// then.
+    peak: (i64, u64),
     /// Fading sums over the time between heads.
     taken: Taken,
     /// Whether there are others.
@@ -116,6 +119,8 @@ pub(crate) struct Look {
     pub(crate) rounding: u32,
     /// How much of what this client took the server may count at another time.
     pub(crate) unsure: u64,
+    /// What is missing may not have come back yet, and not be taken by others.
+    pub(crate) may_be_log: bool,
 }
 
 /// What is believed of a limit.
@@ -162,6 +167,7 @@ impl Sharing {
         Self {
             heard: None,
             holds: 0,
+            peak: (0, 0),
             taken: Taken::NONE,
             among: false,
             costs: 0,
@@ -224,9 +230,13 @@ impl Sharing {
             self.taken = Taken::NONE;
             self.among = false;
             self.holds = holds;
+            self.peak = (look.left, look.totals.charged);
             return;
         };
         self.holds = self.holds.max(holds);
+        if look.left >= self.peak.0 {
+            self.peak = (look.left, look.totals.charged);
+        }
         self.compare(&before, look);
         self.judge(look);
     }
@@ -268,15 +278,26 @@ impl Sharing {
     fn judge(&mut self, look: &Look) {
         let others = self.taken.others.max(0).unsigned_abs();
         let came_in = ticks(look.rate, Instant::from_nanos(self.taken.span));
-        if others.saturating_mul(32) < came_in || others == 0 {
+        let deviations = self.taken.variance.saturating_mul(9).isqrt();
+        let doubt = deviations
+            .saturating_add(look.unsure)
+            .saturating_add(u64::from(look.rounding).saturating_mul(2));
+        let is_few = others.saturating_mul(32) < came_in || others == 0;
+        if is_few || (look.may_be_log && !self.is_short(look, doubt)) {
             self.among = false;
         } else if !self.among && self.taken.heads >= FEW && others.saturating_mul(16) > came_in {
-            let deviations = self.taken.variance.saturating_mul(9).isqrt();
-            let doubt = deviations
-                .saturating_add(look.unsure)
-                .saturating_add(u64::from(look.rounding).saturating_mul(2));
             self.among = others > tokens(look.rate, doubt);
         }
+    }
+
+    /// Whether less is there than there was but for what this client took since,
+    /// even if none of that came back: no meter of one client's own is.
+    fn is_short(&self, look: &Look, doubt: u64) -> bool {
+        let (left, charged) = self.peak;
+        let own = look.totals.charged.wrapping_sub(charged);
+        let least =
+            left.saturating_sub(i64::try_from(own.saturating_add(doubt)).unwrap_or(i64::MAX));
+        look.left < least
     }
 
     /// A refusal showed that there are so many units less than was believed.
@@ -509,6 +530,7 @@ mod tests {
         sharing: Sharing,
         charged: u64,
         second: u64,
+        may_be_log: bool,
     }
 
     impl Server {
@@ -518,6 +540,7 @@ mod tests {
                 sharing: Sharing::new(),
                 charged: 0,
                 second: 0,
+                may_be_log: false,
             }
         }
 
@@ -541,6 +564,7 @@ mod tests {
                 },
                 rounding,
                 unsure: 0,
+                may_be_log: self.may_be_log,
             });
         }
     }
@@ -594,6 +618,22 @@ mod tests {
         assert!((31_000..=35_000).contains(&ratio), "{ratio} to 65536");
     }
 
+    /// What a sliding log does not give back for a while was once taken for what
+    /// others take, and what was sent so slowly never showed the log.
+    #[test]
+    fn what_a_log_may_keep_is_not_taken_by_others() {
+        let mut server = Server::new();
+        server.may_be_log = true;
+        for _ in 0..90 {
+            server.pass(20, 80, 0);
+            assert!(!server.sharing.among);
+        }
+        // It is none.
+        server.may_be_log = false;
+        server.pass(20, 80, 0);
+        assert!(server.sharing.among);
+    }
+
     #[test]
     fn who_left_is_forgotten() {
         let mut server = Server::new();
@@ -622,6 +662,7 @@ mod tests {
             totals: Totals::default(),
             rounding: 0,
             unsure: 0,
+            may_be_log: false,
         });
         assert!(!server.sharing.among);
     }
@@ -644,6 +685,7 @@ mod tests {
                 },
                 rounding: 0,
                 unsure: 0,
+                may_be_log: false,
             });
             assert!(!sharing.among);
         }
@@ -722,7 +764,7 @@ mod tests {
                 let sent = Instant::from_nanos(sent);
                 let totals = Totals { charged, returned, variance };
                 sharing.sent(sent, charged, unsure);
-                sharing.saw(&Look { rate, sent, left, holds: unsure, totals, rounding, unsure });
+                sharing.saw(&Look { rate, sent, left, holds: unsure, totals, rounding, unsure, may_be_log: false });
                 sharing.fell(u128::from(unsure) << 64);
                 let level = level.into();
                 sharing.plan(sent, &Scene { rate, capacity, level, rounding, delay, ratio });
