@@ -49,6 +49,10 @@ use crate::{
 
 /// A token bucket: holds up to `burst`, refills at `rate`, starts full.
 ///
+/// Choose it where a server refills continuously, as the Claude API does. It
+/// takes 224 bytes and is exact: in any span `w` at most `burst + rate * w`
+/// passes.
+///
 /// ```
 /// use sendwhen::{Instant, Rate, Refusal, TokenBucket};
 ///
@@ -349,15 +353,24 @@ impl TokenBucket {
             return Err(Refusal::Never);
         }
         // Fits as it stands, or once the clock has caught up with what is due.
-        let due = self.tat.saturating_add(tokens(self.rate, amount));
-        let here = ticks(self.rate, now);
-        let room = here.saturating_add(self.depth);
-        if due <= room {
+        let room = self.room(now, amount);
+        if self.tat <= room {
             return Ok(());
         }
         Err(Refusal::Until(
-            self.instant_after(now, due.wrapping_sub(room)),
+            self.instant_after(now, self.tat.wrapping_sub(room)),
         ))
+    }
+
+    /// The latest theoretical arrival time with which `amount`, which is at most
+    /// the burst, passes at `now`.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "ticks and depth are below 2^127, and tokens of at most the burst are at most the depth"
+    )]
+    #[inline]
+    const fn room(&self, now: Instant, amount: u64) -> u128 {
+        ticks(self.rate, now) + (self.depth - tokens(self.rate, amount))
     }
 
     /// Takes `amount` at `now` if the bucket holds it; changes nothing if not.
@@ -450,7 +463,9 @@ impl TokenBucket {
         let charge = if at == now {
             self.charge(now, amount)
         } else {
-            // Not found full, though it may be by then: that is in `last`.
+            // Not found full, though it may be by then: that is in `last`. It
+            // holds no more than the burst.
+            self.tat = self.tat.max(ticks(self.rate, at));
             self.enter(at, amount)
         };
         Ok(Reservation { at, charge, before })
@@ -501,19 +516,21 @@ impl TokenBucket {
     /// ```
     #[inline]
     pub fn charge(&mut self, now: Instant, amount: u64) -> Charge {
-        if self.is_full(now) {
+        let here = ticks(self.rate, now);
+        if self.tat <= here {
             self.era = self.era.wrapping_add(1);
             self.since_full = 0;
+            self.tat = here;
         }
         self.enter(now, amount)
     }
 
-    /// Enters a charge of `amount` at `at`.
+    /// Enters a charge of `amount` at `at`, at which it holds no more than the
+    /// burst.
     #[inline]
     fn enter(&mut self, at: Instant, amount: u64) -> Charge {
-        let here = ticks(self.rate, at);
         let older = self.since_full;
-        self.tat = self.tat.max(here).saturating_add(tokens(self.rate, amount));
+        self.tat = self.tat.saturating_add(tokens(self.rate, amount));
         let before = self.last;
         self.serial = self.serial.wrapping_add(1);
         self.last = self.last.max(at);
@@ -824,10 +841,12 @@ impl Limit for TokenBucket {
     type Amount = u64;
     type Charge = Charge;
 
+    #[inline]
     fn peek(&self, now: Instant, amount: u64) -> Result<(), Blocked> {
         self.peek(now, amount).map_err(Blocked::alone)
     }
 
+    #[inline]
     fn charge(&mut self, now: Instant, amount: u64) -> Charge {
         self.charge(now, amount)
     }

@@ -5,6 +5,8 @@
 //! names is the latest that any of the limits names, and since each of them
 //! goes on letting pass what it lets pass, it is the first at which all do.
 
+use core::{array, time::Duration};
+
 use crate::{
     limit::{Blocked, Limit, Refusal},
     time::Instant,
@@ -24,32 +26,39 @@ impl Verdict {
     };
 
     /// What the next limit says, which is made of `leaves`.
+    #[inline]
     #[must_use]
-    fn and(mut self, leaves: usize, verdict: Result<(), Blocked>) -> Self {
-        if let Err(blocked) = verdict {
-            let binds = match (self.blocked.map(|b| b.refusal), blocked.refusal) {
-                (None, _) => true,
-                (Some(Refusal::Never), _) => false,
-                (Some(Refusal::Until(_)), Refusal::Never) => true,
-                (Some(Refusal::Until(longest)), Refusal::Until(until)) => until > longest,
-            };
-            if binds {
-                self.blocked = Some(Blocked {
-                    by: self.asked.saturating_add(blocked.by),
-                    ..blocked
-                });
-            }
-        }
-        self.asked = self.asked.saturating_add(leaves);
-        self
+    fn and(self, leaves: usize, verdict: Result<(), Blocked>) -> Self {
+        let asked = self.asked.saturating_add(leaves);
+        let blocked = match (self.blocked, verdict) {
+            (Some(first), Err(next)) if binds(next.refusal) <= binds(first.refusal) => Some(first),
+            (first, Ok(())) => first,
+            (_, Err(next)) => Some(Blocked {
+                by: self.asked.saturating_add(next.by),
+                ..next
+            }),
+        };
+        Self { asked, blocked }
     }
+}
 
-    const fn end(self) -> Result<(), Blocked> {
-        match self.blocked {
-            None => Ok(()),
-            Some(blocked) => Err(blocked),
-        }
+/// How long a refusal binds: for ever, or until when.
+const fn binds(refusal: Refusal) -> (bool, Instant) {
+    match refusal {
+        Refusal::Until(until) => (false, until),
+        Refusal::Never => (true, Instant::ZERO),
     }
+}
+
+/// What binds where not all let pass. That is asked first, since it takes no
+/// division; the rest stands apart, so that it does not slow what passes. Of a
+/// limit that has changed its mind meanwhile, it asks again in a nanosecond.
+#[cold]
+#[inline(never)]
+fn refused(now: Instant, verdict: impl FnOnce() -> Verdict) -> Blocked {
+    let soon = now.saturating_add(Duration::from_nanos(1));
+    let changed = Blocked::alone(Refusal::Until(soon));
+    verdict().blocked.unwrap_or(changed)
 }
 
 /// A tuple asks each limit for its own amount.
@@ -59,16 +68,23 @@ macro_rules! tuple {
             type Amount = ($($limit::Amount,)+);
             type Charge = ($($limit::Charge,)+);
 
+            #[inline]
             fn leaves(&self) -> usize {
                 [$(self.$place.leaves()),+].into_iter().fold(0, usize::saturating_add)
             }
 
+            #[inline]
             fn peek(&self, now: Instant, amount: Self::Amount) -> Result<(), Blocked> {
-                Verdict::NONE
-                    $(.and(self.$place.leaves(), self.$place.peek(now, amount.$place)))+
-                    .end()
+                if $(self.$place.peek(now, amount.$place).is_ok())&&+ {
+                    return Ok(());
+                }
+                Err(refused(now, move || {
+                    Verdict::NONE
+                        $(.and(self.$place.leaves(), self.$place.peek(now, amount.$place)))+
+                }))
             }
 
+            #[inline]
             fn charge(&mut self, now: Instant, amount: Self::Amount) -> Self::Charge {
                 ($(self.$place.charge(now, amount.$place),)+)
             }
@@ -93,24 +109,32 @@ impl<L: Limit<Amount = u64>, const N: usize> Limit for [L; N] {
     type Amount = [u64; N];
     type Charge = [L::Charge; N];
 
+    #[inline]
     fn leaves(&self) -> usize {
         self.iter().map(L::leaves).fold(0, usize::saturating_add)
     }
 
+    #[inline]
     fn peek(&self, now: Instant, amounts: [u64; N]) -> Result<(), Blocked> {
-        let asked = self.iter().zip(amounts);
-        asked
-            .fold(Verdict::NONE, |verdict, (limit, amount)| {
+        let asked = move || self.iter().zip(amounts);
+        if asked().all(|(limit, amount)| limit.peek(now, amount).is_ok()) {
+            return Ok(());
+        }
+        Err(refused(now, move || {
+            asked().fold(Verdict::NONE, |verdict, (limit, amount)| {
                 verdict.and(limit.leaves(), limit.peek(now, amount))
             })
-            .end()
+        }))
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a place is below N, and the compiler is told so; for 0 there is none"
+    )]
+    #[inline]
     fn charge(&mut self, now: Instant, amounts: [u64; N]) -> Self::Charge {
-        // As many as there are limits, so that none is missing.
-        let mut amounts = amounts.into_iter();
-        self.each_mut()
-            .map(|limit| limit.charge(now, amounts.next().unwrap_or_default()))
+        array::from_fn(|place| self[place % N].charge(now, amounts[place % N]))
     }
 
     fn refund(&mut self, now: Instant, charges: &mut Self::Charge, amounts: [u64; N]) {
@@ -170,17 +194,25 @@ macro_rules! together {
             type Amount = $first::Amount;
             type Charge = ($first::Charge, $($limit::Charge),+);
 
+            #[inline]
             fn leaves(&self) -> usize {
                 self.0.leaves()
             }
 
+            #[inline]
             fn peek(&self, now: Instant, amount: Self::Amount) -> Result<(), Blocked> {
-                Verdict::NONE
-                    .and(self.0.0.leaves(), self.0.0.peek(now, amount))
-                    $(.and(self.0.$place.leaves(), self.0.$place.peek(now, amount)))+
-                    .end()
+                if self.0.0.peek(now, amount).is_ok()
+                    $(&& self.0.$place.peek(now, amount).is_ok())+ {
+                    return Ok(());
+                }
+                Err(refused(now, move || {
+                    Verdict::NONE
+                        .and(self.0.0.leaves(), self.0.0.peek(now, amount))
+                        $(.and(self.0.$place.leaves(), self.0.$place.peek(now, amount)))+
+                }))
             }
 
+            #[inline]
             fn charge(&mut self, now: Instant, amount: Self::Amount) -> Self::Charge {
                 (self.0.0.charge(now, amount), $(self.0.$place.charge(now, amount)),+)
             }
@@ -205,21 +237,31 @@ impl<L: Limit, const N: usize> Limit for Together<[L; N]> {
     type Amount = L::Amount;
     type Charge = [L::Charge; N];
 
+    #[inline]
     fn leaves(&self) -> usize {
         self.0.iter().map(L::leaves).fold(0, usize::saturating_add)
     }
 
+    #[inline]
     fn peek(&self, now: Instant, amount: L::Amount) -> Result<(), Blocked> {
-        self.0
-            .iter()
-            .fold(Verdict::NONE, |verdict, limit| {
+        if self.0.iter().all(|limit| limit.peek(now, amount).is_ok()) {
+            return Ok(());
+        }
+        Err(refused(now, move || {
+            self.0.iter().fold(Verdict::NONE, |verdict, limit| {
                 verdict.and(limit.leaves(), limit.peek(now, amount))
             })
-            .end()
+        }))
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a place is below N, and the compiler is told so; for 0 there is none"
+    )]
+    #[inline]
     fn charge(&mut self, now: Instant, amount: L::Amount) -> Self::Charge {
-        self.0.each_mut().map(|limit| limit.charge(now, amount))
+        array::from_fn(|place| self.0[place % N].charge(now, amount))
     }
 
     fn refund(&mut self, now: Instant, charges: &mut Self::Charge, amount: L::Amount) {
@@ -272,10 +314,12 @@ impl<L: Limit<Amount = u64>> Limit for Of<L> {
     /// `None` where it was not asked.
     type Charge = Option<L::Charge>;
 
+    #[inline]
     fn leaves(&self) -> usize {
         self.limit.leaves()
     }
 
+    #[inline]
     fn peek(&self, now: Instant, cost: Cost) -> Result<(), Blocked> {
         match cost.get(self.dimension) {
             0 => Ok(()),
@@ -283,6 +327,7 @@ impl<L: Limit<Amount = u64>> Limit for Of<L> {
         }
     }
 
+    #[inline]
     fn charge(&mut self, now: Instant, cost: Cost) -> Self::Charge {
         match cost.get(self.dimension) {
             0 => None,
@@ -321,14 +366,17 @@ impl<L: Limit + ?Sized> Limit for Borrowed<'_, L> {
     type Amount = L::Amount;
     type Charge = L::Charge;
 
+    #[inline]
     fn leaves(&self) -> usize {
         self.0.leaves()
     }
 
+    #[inline]
     fn peek(&self, now: Instant, amount: L::Amount) -> Result<(), Blocked> {
         L::peek(self.0, now, amount)
     }
 
+    #[inline]
     fn charge(&mut self, now: Instant, amount: L::Amount) -> L::Charge {
         L::charge(self.0, now, amount)
     }
@@ -343,15 +391,18 @@ impl<L: Limit> Limit for Option<L> {
     type Amount = L::Amount;
     type Charge = Option<L::Charge>;
 
+    #[inline]
     fn leaves(&self) -> usize {
         self.as_ref().map_or(1, L::leaves)
     }
 
+    #[inline]
     fn peek(&self, now: Instant, amount: L::Amount) -> Result<(), Blocked> {
         self.as_ref()
             .map_or(Ok(()), |limit| limit.peek(now, amount))
     }
 
+    #[inline]
     fn charge(&mut self, now: Instant, amount: L::Amount) -> Self::Charge {
         self.as_mut().map(|limit| limit.charge(now, amount))
     }

@@ -239,6 +239,8 @@ pub trait Limit {
     ///
     /// # Errors
     /// As [`peek`](Self::peek).
+    // Else what is remembered of several charges is copied where nobody keeps it.
+    #[inline(always)]
     fn try_acquire(&mut self, now: Instant, amount: Self::Amount) -> Result<Self::Charge, Blocked> {
         self.peek(now, amount)?;
         Ok(self.charge(now, amount))
