@@ -21,6 +21,10 @@ use crate::{
 
 /// At most a limit in any window, wherever it begins.
 ///
+/// Choose it where every window counts and all of the limit is wanted at once. It
+/// takes 64 bytes, and 16 for each entry of the storage that it is given; while
+/// that is full it refuses. It is exact.
+///
 /// The entries are an array, a `&mut` slice, or whatever else is a slice.
 ///
 /// ```
@@ -145,19 +149,25 @@ impl<S> SlidingLog<S> {
         } else if window.as_nanos() > i64::MAX as u128 {
             ConfigError::WindowOutOfRange
         } else {
-            return Ok(Self {
-                limit,
-                window,
-                entries,
-                first: 0,
-                len: 0,
-                latest: Instant::ZERO,
-            });
+            return Ok(Self::empty(limit, window, entries));
         };
         // A constant function cannot drop what it was given; entries need no
         // dropping, and what holds them is at worst leaked.
         core::mem::forget(entries);
         Err(error)
+    }
+
+    /// One whose limit and window are known to be such as [`new`](Self::new)
+    /// takes.
+    pub(crate) const fn empty(limit: u64, window: Duration, entries: S) -> Self {
+        Self {
+            limit,
+            window,
+            entries,
+            first: 0,
+            len: 0,
+            latest: Instant::ZERO,
+        }
     }
 }
 

@@ -234,8 +234,13 @@ impl<S> SlidingMinute<S> {
     ///
     /// # Errors
     /// Where `tokens_per_minute` is 0.
-    pub fn new(tokens_per_minute: u64, entries: S) -> Result<Self, ConfigError> {
-        SlidingLog::new(tokens_per_minute, MINUTE, entries).map(Self)
+    pub const fn new(tokens_per_minute: u64, entries: S) -> Result<Self, ConfigError> {
+        if tokens_per_minute == 0 {
+            // As in a log: a constant function cannot drop what it was given.
+            core::mem::forget(entries);
+            return Err(ConfigError::ZeroLimit);
+        }
+        Ok(Self(SlidingLog::empty(tokens_per_minute, MINUTE, entries)))
     }
 }
 
