@@ -49,6 +49,10 @@ pub enum Outcome {
 /// A cap on how many are under way at once, which moves with what becomes of
 /// them.
 ///
+/// Choose it where a server caps what is under way and does not say at how many.
+/// It takes 768 bytes. It errs on both sides, since it goes on probing: at a cap
+/// of `n` it is refused once in about a tenth of `n * n` requests.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{AdaptiveInFlight, Instant, Outcome};

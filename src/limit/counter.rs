@@ -34,6 +34,10 @@ use crate::{
 
 /// About a limit in any window, wherever it begins; never more than twice that.
 ///
+/// Choose it where a window shall slide and a log of every request is too much.
+/// It takes 64 bytes. It errs, since it takes the window before as spent evenly:
+/// in any span `w` up to `limit + limit * w / window` pass.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{Instant, Refusal, SlidingCounter};

@@ -20,6 +20,10 @@ use crate::{
 /// At most a limit in each window; windows follow each other and each begins
 /// anew.
 ///
+/// Choose it where a server counts by the minute on the clock, or from the first
+/// request on. It takes 48 bytes. It errs at its edges: across one, twice the
+/// limit passes.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{FixedWindow, Instant, Refusal};

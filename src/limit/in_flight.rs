@@ -22,6 +22,10 @@ use crate::{
 
 /// A cap on how many are under way at once.
 ///
+/// Choose it where a server caps what is under way, and says at how many. It takes
+/// 752 bytes. It errs by what was lost: such a place is taken for up to an eighth
+/// longer than its lifetime.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{InFlight, Instant, Refusal};

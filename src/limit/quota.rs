@@ -34,6 +34,10 @@ use crate::{
 
 /// At most a limit until the reset; spent at once, or evenly.
 ///
+/// Choose it for five hours, seven days, a day, a month, where a server says what
+/// share is spent and when it begins anew. It takes 64 bytes. It errs at its
+/// resets: across one, twice the limit passes.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{Instant, Quota, Refusal};

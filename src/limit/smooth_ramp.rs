@@ -30,6 +30,9 @@ const STEPS: u64 = 64;
 
 /// A token bucket whose rate rises while it is used, and falls while it is not.
 ///
+/// Choose it where a server refuses steep rises of use, or for a gentle start. It
+/// takes 96 bytes and is exact: nothing passes that has not come in.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{Instant, SmoothRamp};
@@ -416,5 +419,98 @@ impl Limit for SmoothRamp {
 
     fn refund(&mut self, _now: Instant, charge: &mut RampCharge, amount: u64) {
         self.refund(charge, amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{vec, vec::Vec};
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Acquire(u64),
+        Charge(u64),
+        Refund(usize, u64),
+        Advance(u64),
+    }
+
+    fn ops() -> impl Strategy<Value = Vec<Op>> {
+        let op = prop_oneof![
+            4 => (1..12_u64).prop_map(Op::Acquire),
+            1 => (1..20_u64).prop_map(Op::Charge),
+            3 => (any::<usize>(), 1..12_u64).prop_map(|(which, n)| Op::Refund(which, n)),
+            4 => (1..60_u64).prop_map(Op::Advance),
+        ];
+        prop::collection::vec(op, 1..24)
+    }
+
+    /// What a bucket that begins full would hold, in units: what came in each
+    /// nanosecond, and what was charged at which.
+    fn walk(full: i128, came_in: &[i128], charges: &[(usize, i128)]) -> i128 {
+        let mut level = full;
+        let mut charges = charges.iter().peekable();
+        for at in 0..=came_in.len() {
+            while let Some((_, units)) = charges.next_if(|charge| charge.0 <= at) {
+                level -= units;
+            }
+            if let Some(more) = came_in.get(at) {
+                level = (level + more).min(full);
+            }
+        }
+        level
+    }
+
+    proptest! {
+        #![proptest_config(crate::retry::ten_thousand_cases())]
+
+        /// At the rates that were reached it holds no more than if what was given
+        /// back had never been charged, and no less than if it had not been given
+        /// back: beside both, nanosecond by nanosecond.
+        #[test]
+        fn a_refund_lifts_the_level_to_between_the_two(
+            least in 1..6_u64, step in 1..40_u64, more in 0..40_u64, period in 1..200_u64,
+            burst in 1..12_u64, ops in ops(),
+        ) {
+            let length = Duration::from_nanos(period);
+            let mut ramp = SmoothRamp::new(least, step, least + more, length, burst).unwrap();
+            let wide = |units: u128| i128::try_from(units).unwrap();
+            let (one, full) = (wide(ramp.units(1)), wide(ramp.units(burst)));
+            let (mut came_in, mut tickets) = (vec![], Vec::<RampCharge>::new());
+            // With what was given back, and without.
+            let (mut gross, mut net) = (vec![], vec![]);
+            for op in ops {
+                let now = Instant::from_nanos(came_in.len() as u64);
+                match op {
+                    Op::Acquire(amount) | Op::Charge(amount) => {
+                        if matches!(op, Op::Acquire(_)) && ramp.peek(now, amount).is_err() {
+                            continue;
+                        }
+                        tickets.push(ramp.charge(now, amount));
+                        let entry = (came_in.len(), i128::from(amount) * one);
+                        gross.push(entry);
+                        net.push(entry);
+                    }
+                    Op::Refund(..) if tickets.is_empty() => {}
+                    Op::Refund(which, amount) => {
+                        let which = which % tickets.len();
+                        let back = amount.min(tickets[which].amount());
+                        ramp.refund(&mut tickets[which], back);
+                        net[which].1 -= i128::from(back) * one;
+                    }
+                    Op::Advance(by) => for _ in 0..by {
+                        let since = ramp.since(Instant::from_nanos(came_in.len() as u64));
+                        let (here, next) = (ramp.came_in(since), ramp.came_in(since + 1));
+                        // While it is full nothing does.
+                        came_in.push(if here < ramp.due { wide(next - here) } else { 0 });
+                    },
+                }
+                let here = ramp.came_in(ramp.since(Instant::from_nanos(came_in.len() as u64)));
+                let level = full - wide(ramp.due.saturating_sub(here));
+                prop_assert!(level <= walk(full, &came_in, &net), "lifted above");
+                prop_assert!(level >= walk(full, &came_in, &gross), "lost more than was given");
+            }
+        }
     }
 }

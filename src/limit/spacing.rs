@@ -18,6 +18,9 @@ use crate::{
 
 /// Lets amounts pass one after the other, each taking its time at a rate.
 ///
+/// Choose it where requests shall not come in bursts at all. It takes 48 bytes
+/// and is exact.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{Instant, Rate, Refusal, Spacing};

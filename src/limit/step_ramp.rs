@@ -29,6 +29,10 @@ use crate::{
 
 /// In each window at most a step more than in the one before.
 ///
+/// Choose it where a server refuses steep rises of use and looks at each minute.
+/// It takes 80 bytes. It errs at its edges: across one, two windows' worth passes
+/// at once.
+///
 /// ```
 /// use core::time::Duration;
 /// use sendwhen::{Instant, Refusal, StepRamp};

@@ -43,7 +43,7 @@ pub use tiers::{Tier, TierLimits, UnknownModel};
 
 /// For properties: ten thousand cases, or more where `PROPTEST_CASES` says so.
 #[cfg(test)]
-fn ten_thousand_cases() -> proptest::prelude::ProptestConfig {
+pub(crate) fn ten_thousand_cases() -> proptest::prelude::ProptestConfig {
     let default = proptest::prelude::ProptestConfig::default();
     proptest::prelude::ProptestConfig {
         cases: default.cases.max(10_000),

@@ -234,17 +234,8 @@ fn naive_level(rate: Rate, burst: u64, charges: &[(u64, u64)], now: u64) -> i128
     (level + i128::from(now - then) * count).min(full)
 }
 
-/// More where `PROPTEST_CASES` says so.
-fn config() -> ProptestConfig {
-    let default = ProptestConfig::default();
-    ProptestConfig {
-        cases: default.cases.max(10_000),
-        ..default
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(crate::retry::ten_thousand_cases())]
 
     /// Over every window, refunds included: what was let pass and not given
     /// back is at most the burst and what came in.
