@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sendwhen::{
     ActiveBudget, Backoff, Breaker, Budget, Call, Cause, Class, ClassRule, ClientThrottle, Cost,
     Decision, Denied, ErrorDetails, Event, Failure, GiveUp, HalfBudget, Instant, Jitter, Limiter,
-    RatioBudget, Request, RetryPolicy, Sdk, ServerHints, ServerWait, TokenBudget,
+    RatioBudget, Refusal, Request, RetryPolicy, Sdk, ServerHints, ServerWait, TokenBudget,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -366,6 +366,12 @@ fn a_call_has_so_many_retries_of_a_class() {
     assert_eq!(stage.status(a, 529), Decision::GiveUp(spent));
 }
 
+fn instants() -> impl Strategy<Value = Instant> {
+    const YEAR: u64 = 365 * 86_400 * 1_000_000_000;
+    let ends = prop::sample::select(vec![0, 1, 500 * YEAR, u64::MAX - 1, u64::MAX]);
+    prop_oneof![ends, any::<u64>(), 0..10 * YEAR].prop_map(Instant::from_nanos)
+}
+
 fn policy() -> impl Strategy<Value = RetryPolicy> {
     let budget = prop_oneof![
         (1..60_u32).prop_map(|n| Some(Budget::Tokens(TokenBudget::new(n, 1).unwrap()))),
@@ -517,6 +523,48 @@ proptest! {
                 prop_assert!(later.peek(just_before, &cost).is_err(), "earliest is a bound");
             }
             limiter = later;
+        }
+    }
+
+    /// The parts, each alone, at any instants in any order, the ends of the clock
+    /// and five hundred years between: no answer overflows, and each is one that
+    /// can be given.
+    #[test]
+    fn the_shared_parts_bear_any_clock(
+        steps in prop::collection::vec((instants(), 0..4_u64, any::<u32>()), 1..60),
+        open_for in instants(), span in instants(), seed in any::<u64>(),
+    ) {
+        let nanos = |at: Instant| Duration::from_nanos(at.as_nanos().max(1));
+        let (open_for, span) = (nanos(open_for), nanos(span));
+        let breaker = Breaker::after_share(500, 2, span, open_for).unwrap();
+        let mut breaker = breaker.or_after_run(3).unwrap().probe_for(span).unwrap();
+        let mut ratio = RatioBudget::new(u32::MAX, u32::MAX, span).unwrap();
+        let mut active = ActiveBudget::new(u32::MAX, 1, span).unwrap();
+        let mut throttle = ClientThrottle::new(u32::MAX, span).unwrap();
+        let mut grants = vec![];
+        for (at, what, number) in steps {
+            match breaker.peek(at) {
+                Ok(()) => breaker.sent(at, what),
+                Err(Refusal::Until(until)) => {
+                    prop_assert!(until > at && breaker.peek(until).is_ok());
+                    prop_assert!(breaker.earliest(at) >= at && breaker.earliest(at) <= until);
+                }
+                Err(Refusal::Never) => panic!("a breaker is not closed for good"),
+            }
+            breaker.ended(at, what, number % 3 == 0);
+            let admits = throttle.odds(at).0 == 0;
+            prop_assert!(throttle.admits(at, seed) || !admits);
+            let (over, under) = throttle.odds(at);
+            prop_assert!(over < under);
+            if what == 0 {
+                throttle.accepted(at);
+                ratio.request(at);
+            }
+            let _any = ratio.try_retry(at);
+            grants.extend(active.try_retry(at, number));
+            if what == 1 {
+                grants.pop().into_iter().for_each(|grant| active.ended(grant));
+            }
         }
     }
 

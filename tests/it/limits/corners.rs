@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use num_bigint::BigUint;
 use sendwhen::{
-    AdaptiveInFlight, FixedWindow, InFlight, Instant, Limit, LogEntry, Outcome, Pause, Quota, Rate,
-    Refusal, SlidingCounter, SlidingLog, SmoothRamp, Spacing, StepRamp, TokenBucket,
+    AdaptiveInFlight, AdaptiveSlot, Blocked, CubicRate, FixedWindow, InFlight, Instant, Limit,
+    LogEntry, Outcome, Pause, Quota, Rate, Refusal, SlidingCounter, SlidingLog, SlidingMinute,
+    SmoothRamp, Spacing, SpreadPause, StepRamp, Together, TokenBucket,
 };
+
+use super::limits_ops::Places;
 
 const YEAR: u64 = 365 * 86_400 * 1_000_000_000;
 
 /// Goes from promised instant to promised instant until a year is over.
-fn admitted_in_a_year(mut limit: impl Limit<Amount = u64>, amount: u64) -> u64 {
+fn admitted_in_a_year<L: Limit>(mut limit: L, amount: L::Amount) -> u64 {
     let (mut now, mut admitted) = (Instant::ZERO, 0);
     while now.as_nanos() < YEAR {
         match limit.try_acquire(now, amount) {
@@ -51,7 +54,73 @@ fn rational_rates_do_not_drift() {
         }
         let spacing = Spacing::new(rate);
         assert_eq!(admitted_in_a_year(spacing, 1), exactly(count, period, 1));
+        let strict = TokenBucket::strict(count + 5, Duration::from_nanos(period), 5).unwrap();
+        assert_eq!(admitted_in_a_year(strict, 1), exactly(count, period, 5));
+        // Put together, all of them are as exact as the slowest.
+        let slower = TokenBucket::new(rate, 3).unwrap();
+        let both = Together((TokenBucket::new(rate, 5).unwrap(), slower));
+        assert_eq!(admitted_in_a_year(both, 1), exactly(count, period, 3));
     }
+}
+
+/// Ramps rise to their most and are used to the end: what came in is a sum of
+/// fractions, and is none too large or too small after a year. The step is more
+/// than the least, so that it is what the first window has.
+#[test]
+fn ramps_do_not_drift_in_a_year() {
+    const HOUR: u64 = 3_600 * 1_000_000_000;
+    let (least, step, most, burst) = (3, 7, 31, 4);
+    for period in [HOUR, 7 * HOUR + 1] {
+        let length = Duration::from_nanos(period);
+        // In 64 steps a period, each for a 64th of it in whole nanoseconds.
+        let rises = u64::div_ceil(64 * (most - least), step);
+        let rates = (0..rises).map(|n| BigUint::from(64 * least + step * n));
+        let risen = rates.sum::<BigUint>() * (period / 64);
+        let rest = BigUint::from(YEAR - 1 - rises * (period / 64)) * (64 * most);
+        let exact =
+            u64::try_from((risen + rest) / (BigUint::from(period) * 64_u64)).unwrap() + burst;
+        let smooth = SmoothRamp::new(least, step, most, length, burst).unwrap();
+        assert_eq!(admitted_in_a_year(smooth, 1), exact);
+
+        let windows = YEAR.div_ceil(period);
+        let exact: u64 = (1..=windows).map(|n| most.min(step * n)).sum();
+        let steps = StepRamp::new(least, step, most, length).unwrap();
+        assert_eq!(admitted_in_a_year(steps, 1), exact);
+        let aligned = steps.aligned_to(Instant::ZERO);
+        assert_eq!(admitted_in_a_year(aligned, 1), exact);
+    }
+}
+
+/// Places that are all lost come back together, a lifetime and an eighth after
+/// the slice in which they were taken began.
+#[test]
+fn lost_places_do_not_drift_in_a_year() {
+    let slice = 1_234_567_890_123;
+    let lifetime = Duration::from_nanos(8 * slice);
+    let exact = 5 * YEAR.div_ceil(9 * slice);
+    let fixed = InFlight::new(5, lifetime).unwrap();
+    assert_eq!(admitted_in_a_year(fixed, 1), exact);
+    let adaptive = AdaptiveInFlight::new(5, 1, 9, lifetime).unwrap();
+    assert_eq!(admitted_in_a_year(adaptive, 1), exact);
+}
+
+/// A learnt rate is off by what one step rounds, and not by more for each.
+#[test]
+fn a_learnt_rate_does_not_drift_in_a_year() {
+    let mut rate = CubicRate::new();
+    rate.answered(Instant::ZERO, true);
+    let (mut now, mut admitted) = (Instant::ZERO, 0_u64);
+    while now.as_nanos() < YEAR / 365 {
+        match rate.try_acquire(now) {
+            Ok(()) => admitted += 1,
+            Err(Refusal::Until(until)) => now = until,
+            Err(Refusal::Never) => panic!("one always fits"),
+        }
+    }
+    assert_eq!(
+        admitted, 43_199,
+        "one in two seconds, from nothing, for a day"
+    );
 }
 
 /// Three a second for an hour are 10 800, and ten thousand after a burst of as
@@ -127,6 +196,29 @@ fn check_refusal(limit: &impl Limit<Amount = u64>, now: Instant, amount: u64) {
     }
 }
 
+/// An adaptive cap whose amounts are as wide as the others'.
+#[derive(Clone, Copy)]
+struct Learnt(AdaptiveInFlight);
+
+impl Limit for Learnt {
+    type Amount = u64;
+    type Charge = AdaptiveSlot;
+
+    fn peek(&self, now: Instant, amount: u64) -> Result<(), Blocked> {
+        Limit::peek(&self.0, now, u32::try_from(amount).unwrap_or(u32::MAX))
+    }
+
+    fn charge(&mut self, now: Instant, amount: u64) -> AdaptiveSlot {
+        self.0
+            .charge(now, u32::try_from(amount).unwrap_or(u32::MAX))
+    }
+
+    fn refund(&mut self, now: Instant, slot: &mut AdaptiveSlot, amount: u64) {
+        let amount = u32::try_from(amount).unwrap_or(u32::MAX);
+        self.0.refund(now, slot, amount);
+    }
+}
+
 #[test]
 fn the_largest_numbers_are_borne() {
     const MOST: u64 = (1 << 63) - 1;
@@ -151,6 +243,16 @@ fn the_largest_numbers_are_borne() {
             bears(|| quota);
             bears(|| quota.paced(limit / 3).aligned_to(Instant::MAX));
             bears(|| StepRamp::new(1, limit, limit, window).unwrap());
+            // A limit of one has no place for a burst below it.
+            if let Ok(strict) = TokenBucket::strict(limit, window, limit.div_ceil(2)) {
+                bears(|| strict);
+            }
+            bears(|| Together((fixed, counter, Together([quota; 2]))));
+        }
+        let lifetime = window.max(Duration::from_millis(1));
+        for cap in [1, 1 << 20, u32::MAX] {
+            bears(|| Places(InFlight::new(cap, lifetime).unwrap()));
+            bears(|| Learnt(AdaptiveInFlight::new(cap, 1, u32::MAX, lifetime).unwrap()));
         }
         const WIDEST: u64 = (1 << 56) - 1;
         for step in [1, WIDEST] {
@@ -158,6 +260,115 @@ fn the_largest_numbers_are_borne() {
                 for burst in [1, WIDEST] {
                     bears(|| SmoothRamp::new(least, step, most, window, burst).unwrap());
                 }
+            }
+        }
+    }
+}
+
+/// Turns, parts of an amount and changes of settings, at any time and of any size:
+/// what a bucket holds is never more than its burst, nor a debt besides.
+#[test]
+fn the_largest_numbers_are_borne_by_every_verb() {
+    const MOST: u64 = (1 << 63) - 1;
+    let times = [0, 1, 500 * YEAR, u64::MAX - 1, u64::MAX].map(Instant::from_nanos);
+    let amounts = [0, 1, 1 << 55, u64::MAX - 1, u64::MAX];
+    let mut all = vec![];
+    for count in [1, 1 << 40, MOST] {
+        for period in [1, 60_000_000_000, MOST] {
+            let rate = Rate::per(count, Duration::from_nanos(period)).unwrap();
+            all.extend([1, 1 << 40, u64::MAX].map(|burst| (rate, burst)));
+        }
+    }
+    let holds = |bucket: &TokenBucket, at| {
+        let (there, debt) = (bucket.available(at), bucket.debt(at));
+        assert!(
+            there <= bucket.burst() && (there == 0 || debt == 0),
+            "{bucket:?}"
+        );
+    };
+    for &(rate, burst) in &all {
+        for first in times {
+            for amount in amounts {
+                let mut bucket = TokenBucket::new(rate, burst).unwrap();
+                let mut some = bucket.acquire_up_to(first, amount).unwrap_or_default();
+                let turns = times.map(|at| bucket.reserve(at, amount, Duration::MAX).ok());
+                for at in times {
+                    holds(&bucket, at);
+                }
+                let mut spacing = Spacing::new(rate);
+                let places = times.map(|at| spacing.reserve(at, amount, Duration::MAX).ok());
+                places
+                    .into_iter()
+                    .flatten()
+                    .for_each(|turn| spacing.cancel(turn));
+                for &(rate, burst) in &all {
+                    let mut changed = bucket;
+                    changed.set(first, rate, burst).unwrap();
+                    holds(&changed, first);
+                    changed.refund(&mut some.clone(), u64::MAX);
+                    turns
+                        .into_iter()
+                        .flatten()
+                        .for_each(|turn| changed.cancel(turn));
+                    times.into_iter().for_each(|at| holds(&changed, at));
+                    check_refusal(&changed, first, amount);
+                }
+                bucket.refund(&mut some, u64::MAX);
+                turns
+                    .into_iter()
+                    .flatten()
+                    .rev()
+                    .for_each(|turn| bucket.cancel(turn));
+                times.into_iter().for_each(|at| holds(&bucket, at));
+            }
+        }
+    }
+}
+
+/// A quota of which any share is said to be spent, until any instant.
+#[test]
+fn the_largest_shares_are_borne() {
+    let times = [0, 1, 500 * YEAR, u64::MAX - 1, u64::MAX].map(Instant::from_nanos);
+    let amounts = [0, 1, 1 << 55, u64::MAX - 1, u64::MAX];
+    for window in [1, 60_000_000_000, (1 << 63) - 1] {
+        for limit in [1, 1 << 40, u64::MAX] {
+            let quota = Quota::new(limit, Duration::from_nanos(window)).unwrap();
+            for resets in times {
+                for spent in amounts {
+                    for mut quota in [quota, quota.paced(spent / 3)] {
+                        quota.observe(spent, resets);
+                        for now in times {
+                            for amount in amounts {
+                                check_refusal(&quota, now, amount);
+                            }
+                            let _any = (quota.utilisation(now), quota.resets(now));
+                        }
+                        bears(|| quota);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A stop ends when it was said to, up to the end of the clock, and spread over
+/// any time no earlier than that.
+#[test]
+fn a_pause_is_exact_to_the_end_of_the_clock() {
+    for end in [1, 500 * YEAR, u64::MAX - 1, u64::MAX] {
+        let (end, before) = (Instant::from_nanos(end), Instant::from_nanos(end - 1));
+        let mut pause = Pause::new();
+        pause.until(end);
+        assert_eq!(pause.peek(before), Err(Refusal::Until(end)));
+        assert_eq!(pause.peek(end), Ok(()));
+        for over in [0, 1, YEAR, u64::MAX] {
+            let over = Duration::from_nanos(over);
+            let mut spread = SpreadPause::new(over, 7);
+            spread.until(end);
+            for waiter in [0, 1, u64::MAX] {
+                let own = spread.of(waiter);
+                assert!(own.peek(before).is_err());
+                assert_eq!(own.peek(end.saturating_add(over)), Ok(()));
             }
         }
     }
@@ -207,7 +418,7 @@ fn all_are_made_in_constants() {
         Ok(rate) => rate,
         Err(_) => panic!("fifty a minute are a rate"),
     };
-    const MADE: [bool; 10] = [
+    const MADE: [bool; 12] = [
         TokenBucket::new(RATE, 50).is_ok(),
         TokenBucket::strict(50, MINUTE, 5).is_ok(),
         SlidingLog::new(50, MINUTE, [LogEntry::EMPTY; 50]).is_ok(),
@@ -218,10 +429,14 @@ fn all_are_made_in_constants() {
         AdaptiveInFlight::new(5, 1, 10, MINUTE).is_ok(),
         StepRamp::new(50, 10, 100, MINUTE).is_ok(),
         SmoothRamp::new(50, 10, 100, MINUTE, 5).is_ok(),
+        SlidingMinute::new(50, [LogEntry::EMPTY; 50]).is_ok(),
+        TokenBucket::four_fifths_of(50).is_ok(),
     ];
     const NO_ERRORS: (Spacing, Pause) = (Spacing::new(RATE), Pause::new());
-    assert_eq!(MADE, [true; 10]);
+    const SPREAD: SpreadPause = SpreadPause::new(MINUTE, 7);
+    assert_eq!(MADE, [true; 12]);
     assert_eq!(NO_ERRORS.0.rate(), RATE);
+    assert_eq!(SPREAD.of(1), NO_ERRORS.1);
 }
 
 /// An adaptive cap against a server that admits so many at once, in rounds: it

@@ -6,11 +6,13 @@
 pub(crate) mod limits_ops;
 
 mod corners;
+mod joint;
 mod model;
 mod more;
 mod peers;
 mod props;
 mod tables;
+mod x_time_rate;
 
 use proptest::test_runner::Config;
 

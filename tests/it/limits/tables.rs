@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use sendwhen::{
-    Charge, FixedWindow, Instant, Limit, LogEntry, Quota, Rate, Refusal, Reservation,
-    SlidingCounter, SlidingLog, Spacing, StepRamp, TokenBucket,
+    FixedWindow, Instant, Limit, LogEntry, Quota, Rate, Refusal, SlidingCounter, SlidingLog,
+    Spacing, StepRamp, TokenBucket,
 };
 
 const ENDLESS: Duration = Duration::MAX;
@@ -17,181 +17,6 @@ const fn t(tenths: u64) -> Instant {
 
 fn ten_a_second(burst: u64) -> TokenBucket {
     TokenBucket::new(Rate::per_second(10).unwrap(), burst).unwrap()
-}
-
-/// When, what is there before, what is asked, whether it passes.
-fn run(burst: u64, rows: &[(u64, u64, u64, bool)]) {
-    let mut bucket = ten_a_second(burst);
-    for (row, &(at, before, amount, passes)) in rows.iter().enumerate() {
-        assert_eq!(bucket.available(t(at)), before, "before row {row}");
-        let passed = bucket.try_acquire(t(at), amount).is_ok();
-        assert_eq!(passed, passes, "row {row}");
-    }
-}
-
-/// `TestLimiterBurst1`, `TestLimiterBurst3` and `TestLimiterJumpBackwards` of
-/// x/time/rate. In the last one that limiter moves its clock back and hands out
-/// the time between twice; here an earlier instant has less.
-#[test]
-fn x_time_rate_allows() {
-    run(
-        1,
-        &[
-            (0, 1, 1, true),
-            (0, 0, 1, false),
-            (0, 0, 1, false),
-            (1, 1, 1, true),
-            (1, 0, 1, false),
-            (1, 0, 1, false),
-            (2, 1, 2, false),
-            (2, 1, 1, true),
-            (2, 0, 1, false),
-        ],
-    );
-    run(
-        3,
-        &[
-            (0, 3, 2, true),
-            (0, 1, 2, false),
-            (0, 1, 1, true),
-            (0, 0, 1, false),
-            (1, 1, 4, false),
-            (2, 2, 1, true),
-            (3, 2, 1, true),
-            (4, 2, 1, true),
-            (4, 1, 1, true),
-            (4, 0, 1, false),
-            (4, 0, 1, false),
-            (9, 3, 3, true),
-            (9, 0, 0, true),
-        ],
-    );
-    run(
-        3,
-        &[
-            (1, 3, 1, true),
-            (0, 1, 1, true),
-            (0, 0, 1, false),
-            (0, 0, 1, false),
-            (1, 1, 1, true),
-            (1, 0, 1, false),
-            (2, 1, 1, true),
-            (2, 0, 1, false),
-        ],
-    );
-}
-
-/// Reserves, and checks for when.
-fn reserve(bucket: &mut TokenBucket, at: u64, amount: u64, for_when: u64) -> Reservation {
-    let reserved = bucket.reserve(t(at), amount, ENDLESS).unwrap();
-    assert_eq!(reserved.at(), t(for_when), "{amount} at {at}");
-    reserved
-}
-
-/// `TestSimpleReserve` and `TestMix` of x/time/rate.
-#[test]
-fn x_time_rate_reserves() {
-    let mut bucket = ten_a_second(2);
-    let _now = reserve(&mut bucket, 0, 2, 0);
-    let _later = reserve(&mut bucket, 0, 2, 2);
-    let _last = reserve(&mut bucket, 3, 2, 4);
-
-    let mut bucket = ten_a_second(2);
-    assert_eq!(bucket.reserve(t(0), 3, ENDLESS), Err(Refusal::Never));
-    let _now = reserve(&mut bucket, 0, 2, 0);
-    assert!(bucket.try_acquire(t(1), 2).is_err());
-    let _later = reserve(&mut bucket, 1, 2, 2);
-    assert!(bucket.try_acquire(t(1), 1).is_err(), "it is in debt");
-    assert!(bucket.try_acquire(t(3), 1).is_ok());
-}
-
-/// `TestReserveJumpBack` of x/time/rate. Where that limiter says that it breaks
-/// its own limit, this one does not.
-#[test]
-fn x_time_rate_reserves_while_the_clock_goes_back() {
-    let mut bucket = ten_a_second(2);
-    let _start = reserve(&mut bucket, 1, 2, 1);
-    let _earlier = reserve(&mut bucket, 0, 1, 2);
-    let _later = reserve(&mut bucket, 2, 2, 4);
-    let before = bucket;
-    assert_eq!(bucket.reserve(t(0), 3, ENDLESS), Err(Refusal::Never));
-    let too_long = bucket.reserve(t(2), 1, Duration::from_millis(100));
-    assert_eq!(too_long, Err(Refusal::Until(t(5))));
-    assert_eq!(bucket, before);
-    let _last = reserve(&mut bucket, 2, 1, 5);
-}
-
-/// The cancellations that x/time/rate tests. Each row: what is reserved (when,
-/// how much, for when), which of them is cancelled, and what is reserved then.
-/// In the comments, what that limiter gives instead.
-#[test]
-fn x_time_rate_cancels() {
-    type Row = (u64, u64, u64);
-    let rows: &[(u64, &[Row], &[usize], Row)] = &[
-        // The last one comes back.
-        (2, &[(0, 2, 0), (0, 2, 2)], &[1], (1, 2, 2)),
-        // It was not used, though its time is past: nothing there (t4).
-        (2, &[(0, 2, 0), (0, 2, 2)], &[1], (3, 2, 3)),
-        // One was promised after it: what could not be lost comes back (t3).
-        (2, &[(0, 2, 0), (0, 1, 1), (0, 1, 2)], &[1], (0, 1, 2)),
-        // Of two tokens one would have been lost: the bucket was full at t2.
-        (2, &[(0, 2, 0), (0, 2, 2), (0, 1, 3)], &[1], (2, 2, 4)),
-        // As if neither had been reserved (t5).
-        (
-            4,
-            &[(0, 4, 0), (0, 3, 3), (0, 1, 4), (0, 1, 5)],
-            &[3, 1],
-            (1, 3, 4),
-        ),
-    ];
-    for &(burst, reserved, cancelled, (at, amount, for_when)) in rows {
-        let mut bucket = ten_a_second(burst);
-        let made: Vec<Reservation> = reserved
-            .iter()
-            .map(|&(at, amount, for_when)| reserve(&mut bucket, at, amount, for_when))
-            .collect();
-        for &which in cancelled {
-            bucket.cancel(made[which]);
-        }
-        let _next = reserve(&mut bucket, at, amount, for_when);
-    }
-}
-
-/// golang/go issue 56924: ten a second, twenty at once; 15 at t0, ten at t1,
-/// which must wait, two more at t2, and at t3 the ten are cancelled. That
-/// limiter gives eight back, the ten less what was reserved after them. The
-/// bucket cannot have been full meanwhile, so all ten are there.
-#[test]
-fn go_issue_56924_gives_all_of_it_back() {
-    let mut bucket = ten_a_second(20);
-    let _drawn = reserve(&mut bucket, 0, 15, 0);
-    let ten = reserve(&mut bucket, 1, 10, 5);
-    let _two = reserve(&mut bucket, 2, 2, 7);
-    bucket.cancel(ten);
-    assert_eq!(bucket.available(t(3)), 20 - 15 + 3 - 2);
-}
-
-/// golang/go issue 69419: what is reserved after a reservation is not taken off
-/// what comes back of it, in whatever order they are cancelled.
-#[test]
-fn go_issue_69419_gives_all_of_it_back_in_any_order() {
-    for order in [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ] {
-        let mut bucket = ten_a_second(10);
-        let _drawn = reserve(&mut bucket, 0, 10, 0);
-        let three = [(1, 1), (2, 3), (4, 7)].map(|(n, at)| reserve(&mut bucket, 0, n, at));
-        for which in order {
-            bucket.cancel(three[which]);
-        }
-        assert_eq!(bucket.available(t(0)), 0);
-        assert_eq!(bucket.peek(t(1), 1), Ok(()));
-    }
 }
 
 /// thrasher-corp/gocryptotrader issue 2371: sixty a second are no whole number
@@ -214,8 +39,8 @@ fn what_is_cancelled_from_the_end_leaves_no_trace() {
 #[test]
 fn a_reservation_that_was_used_is_settled_as_a_charge() {
     let mut bucket = ten_a_second(10);
-    let _drawn = reserve(&mut bucket, 0, 10, 0);
-    let mut charge: Charge = reserve(&mut bucket, 0, 8, 8).charge();
+    let _drawn = bucket.charge(t(0), 10);
+    let mut charge = bucket.reserve(t(0), 8, ENDLESS).unwrap().charge();
     bucket.refund(&mut charge, 5);
     assert_eq!(bucket.available(t(8)), 5);
     assert_eq!(charge.amount(), 3);
