@@ -408,17 +408,35 @@ impl Scheduler {
 
     /// Sends a call that may go, unless client-side throttling keeps it back.
     fn send(&mut self, now: Instant, wish: &Wish, alternative: usize, aged: bool) -> Option<Next> {
-        let set = set_of(&self.routes, wish.route, alternative)?.to_vec();
+        let mut set = core::mem::take(&mut self.set);
+        set.extend_from_slice(set_of(&self.routes, wish.route, alternative)?);
+        let order = self.send_over(now, wish, alternative, aged, &set);
+        set.clear();
+        self.set = set;
+        order
+    }
+
+    fn send_over(
+        &mut self,
+        now: Instant,
+        wish: &Wish,
+        alternative: usize,
+        aged: bool,
+        set: &[u32],
+    ) -> Option<Next> {
         let life = self.life_of(wish.slot)?;
-        if self.is_kept_back(now, wish.slot, life, &set) {
+        if self.is_kept_back(now, wish.slot, life, set) {
             return None;
+        }
+        for &number in set {
+            self.watch_before(now, number);
         }
         self.withdraw(wish.slot);
         let call = self.calls.get_mut(wish.slot)?;
         call.at = At::Flying;
         let active = self.active.get_mut(life)?;
         active.life.sent(now);
-        for &number in &set {
+        for &number in set {
             if let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) {
                 let permit = pool.admit(now, &wish.request);
                 if active.permits.is_empty() && active.life.attempts() == 1 {
@@ -439,7 +457,7 @@ impl Scheduler {
             self.charge(now, wish.route, wish.class, tenant, cost);
         }
         self.unload(tenant, cost);
-        for number in set {
+        for &number in set {
             self.passed(now, number, aged);
         }
         Some(Next::Send {
@@ -603,7 +621,7 @@ impl Scheduler {
         let Some(call) = self
             .calls
             .get(slot)
-            .filter(|call| call.deadline().is_some())
+            .filter(|call| call.critical < Instant::MAX)
         else {
             return;
         };

@@ -6,6 +6,7 @@ use super::{
     Scheduler,
     entry::Entry,
     job::{Bounds, Dropped, Full, Shed},
+    queue::CLASSES,
     route::Route,
 };
 
@@ -18,6 +19,9 @@ pub(super) struct Tenant {
     pub(super) bounds: Option<Bounds>,
     /// How many of its calls wait, and what they cost.
     pub(super) waiting: Load,
+    /// How many of them are in the queue, by class.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(super) queued: [u32; CLASSES],
 }
 
 /// So many calls that cost so much, in nanoseconds.
@@ -55,7 +59,29 @@ impl Tenant {
         weight: NonZeroU32::MIN,
         bounds: None,
         waiting: Load::NONE,
+        queued: [0; CLASSES],
     };
+
+    /// A call of `class` is in the queue, or no longer.
+    pub(super) fn count(&mut self, class: usize, more: bool) {
+        if let Some(queued) = self.queued.get_mut(class) {
+            *queued = if more {
+                queued.saturating_add(1)
+            } else {
+                queued.saturating_sub(1)
+            };
+        }
+    }
+
+    fn has_queued(&self, class: usize) -> bool {
+        self.queued.get(class).is_some_and(|queued| *queued > 0)
+    }
+
+    /// Nothing of it waits: all is to be counted anew.
+    #[cfg(feature = "serde")]
+    pub(super) const fn nothing_waits(&mut self) {
+        (self.waiting, self.queued) = (Load::NONE, [0; CLASSES]);
+    }
 
     /// Whether nothing is lost if it is forgotten.
     pub(super) fn is_new(&self) -> bool {
@@ -108,16 +134,17 @@ impl Scheduler {
     /// `tenant`, or of the tenant that has most waiting for its weight, the last.
     fn lowest(&self, tenant: Option<u32>, class: usize) -> Option<u32> {
         let found = (0..class).find_map(|class| {
-            let here = |tenant: u32| {
-                let mut lanes = self.routes.iter().filter_map(|route| route.lane(class));
-                lanes.any(|lane| lane.has(tenant))
-            };
             let tenant = match tenant {
-                Some(tenant) => Some(tenant).filter(|tenant| here(*tenant)),
+                Some(number) => {
+                    let known = self.tenants.get(&number);
+                    known
+                        .filter(|known| known.has_queued(class))
+                        .map(|_| number)
+                }
                 None => self
                     .tenants
                     .iter()
-                    .filter(|(number, _)| here(**number))
+                    .filter(|(_, known)| known.has_queued(class))
                     .max_by_key(|(_, tenant)| {
                         let weight = u128::from(tenant.weight.get());
                         tenant.waiting.cost.checked_div(weight)
@@ -137,11 +164,13 @@ impl Scheduler {
     /// The one that is due first: of `tenant`, or of all.
     fn oldest(&self, tenant: Option<u32>) -> Option<u32> {
         let lanes = self.routes.iter().flat_map(Route::lanes);
-        let firsts = lanes.filter_map(|lane| match tenant {
-            Some(tenant) => lane.oldest_of(tenant),
-            None => lane.oldest(),
-        });
-        firsts
+        let Some(tenant) = tenant else {
+            let oldest = lanes.filter_map(|lane| Some((lane.oldest()?, lane)));
+            let (_, lane) = oldest.min_by_key(|(place, _)| *place)?;
+            return lane.oldest_call().map(|first| first.slot);
+        };
+        lanes
+            .filter_map(|lane| lane.first_of(tenant))
             .min_by_key(|first| first.place)
             .map(|first| first.slot)
     }

@@ -1,13 +1,18 @@
 //! Why a call waits, and how a pool stands: questions, which change nothing.
 
-use core::time::Duration;
+use core::{cmp::Reverse, time::Duration};
+
+use alloc::{
+    collections::{BTreeSet, BinaryHeap},
+    vec::Vec,
+};
 
 use super::{
     Scheduler,
     entry::{At, Entry},
     index,
     job::{CallId, PoolId},
-    queue::{Tag, share},
+    queue::{Calls, Lane, Place, Tag, share},
     route::{Route, State},
 };
 use crate::{
@@ -47,7 +52,8 @@ use crate::{
 pub enum CallStanding {
     /// It is in the queue.
     Queued {
-        /// How many of its route go before it, if nothing else comes.
+        /// How many go before it, if nothing else comes: of its route, and of
+        /// those that share by the same pool and wait for no other.
         before: usize,
         /// When it is expected to start: when the first of its route can, and
         /// what is before it has come in.
@@ -96,7 +102,7 @@ pub struct PoolStanding {
 
 impl Scheduler {
     /// How a call stands at `now`; `None` where there is no such call. What goes
-    /// before it is counted one by one.
+    /// before it is counted one by one, so that this takes as long as they are many.
     ///
     /// The example is at [`CallStanding`].
     pub fn explain(&self, now: Instant, id: CallId) -> Option<CallStanding> {
@@ -114,7 +120,7 @@ impl Scheduler {
             }
             At::Queued => {
                 let route = self.routes.get(index(call.route))?;
-                let (before, cost) = self.before(route, call);
+                let (before, cost) = self.before(call);
                 let (start, cause) = match route.state {
                     State::Blocked(block) => (block.start.max(now), Some(block.cause)),
                     State::Empty | State::Ready => (now, None),
@@ -162,56 +168,115 @@ impl Scheduler {
     }
 
     /// How many go before a call, and what they cost, in nanoseconds.
-    fn before(&self, route: &Route, call: &Entry) -> (usize, u64) {
+    fn before(&self, call: &Entry) -> (usize, u64) {
         let (mut count, mut cost) = (0_usize, 0_u64);
-        let mut add = |slot: u32| {
-            let more = self.calls.get(slot).map_or(0, |call| call.cost);
+        let mut add = |more: u64| {
             count = count.saturating_add(1);
             cost = cost.saturating_add(more);
         };
-        let above = route.lanes().skip(call.class().saturating_add(1));
-        for slot in above.flat_map(|lane| lane.iter()) {
-            add(slot);
+        let class = call.class();
+        for route in self.rivals(call.route) {
+            let above = route.lanes().skip(class.saturating_add(1));
+            for slot in above.flat_map(Lane::iter) {
+                add(self.cost_of(slot));
+            }
         }
-        let Some(lane) = route.lane(call.class()) else {
-            return (count, cost);
-        };
-        let place = call.place(self.aging);
-        let step = |tenant: u32, slot: u32| {
-            let cost = self.calls.get(slot).map_or(0, |call| call.cost);
-            let weight = self.tenants.get(&tenant).map_or(1, |t| t.weight.get());
-            share(cost, weight)
-        };
         // The tag at which it is its turn: that of its tenant, moved on by those
         // of its tenant that go before it.
-        let mut turn = Tag::MAX;
-        for (tenant, tag, slots) in lane.tenants() {
-            if tenant != call.tenant {
-                continue;
+        let place = call.place(self.aging);
+        let (mut turn, own) = self.line(call.route, class, call.tenant);
+        for slot in own {
+            let other = self.calls.get(slot);
+            if other.is_none_or(|other| other.place(self.aging) >= place) {
+                break;
             }
-            turn = tag;
-            for slot in slots {
-                let other = self.calls.get(slot);
-                if other.is_none_or(|other| other.place(self.aging) >= place) {
-                    break;
-                }
-                add(slot);
-                turn = turn.saturating_add(step(tenant, slot));
-            }
+            let cost = self.cost_of(slot);
+            add(cost);
+            turn = turn.saturating_add(share(cost, self.weight_of(call.tenant)));
         }
-        for (tenant, tag, slots) in lane.tenants() {
-            if tenant == call.tenant {
-                continue;
-            }
-            let mut start = tag;
-            for slot in slots {
+        let lanes = self
+            .rivals(call.route)
+            .filter_map(|route| route.lane(class));
+        let tenants: BTreeSet<u32> = lanes.flat_map(Lane::tenants).collect();
+        for tenant in tenants.into_iter().filter(|other| *other != call.tenant) {
+            let (mut start, line) = self.line(call.route, class, tenant);
+            for slot in line {
                 if (start, tenant) > (turn, call.tenant) {
                     break;
                 }
-                add(slot);
-                start = start.saturating_add(step(tenant, slot));
+                let cost = self.cost_of(slot);
+                add(cost);
+                start = start.saturating_add(share(cost, self.weight_of(tenant)));
             }
         }
         (count, cost)
+    }
+
+    /// A route, and those that share with it and are not held up elsewhere.
+    fn rivals(&self, number: u32) -> impl Iterator<Item = &Route> {
+        let own = self.routes.get(index(number));
+        let site = own.and_then(|own| self.sites.get(index(own.home)));
+        let sharing = site.into_iter().flat_map(|site| &site.sharing);
+        sharing
+            .filter_map(|other| Some((*other, self.routes.get(index(*other))?)))
+            .filter(move |(other, route)| {
+                let state = own.map(|own| own.state);
+                match (state, route.state) {
+                    (Some(State::Blocked(own)), State::Blocked(theirs)) => {
+                        *other == number || own.pool == theirs.pool
+                    }
+                    _ => true,
+                }
+            })
+            .map(|(_, route)| route)
+    }
+
+    /// What a tenant has waiting in a class on the rivals of a route, in order,
+    /// and its tag.
+    fn line(&self, number: u32, class: usize, tenant: u32) -> (Tag, Line<'_>) {
+        let mut tag = Tag::MAX;
+        let mut line = Line {
+            lanes: Vec::new(),
+            heads: BinaryHeap::new(),
+        };
+        for lane in self.rivals(number).filter_map(|route| route.lane(class)) {
+            let Some(first) = lane.first_of(tenant) else {
+                continue;
+            };
+            tag = first.tag;
+            let mut calls = lane.of(tenant);
+            if let Some((place, slot)) = calls.next() {
+                line.heads.push(Reverse((place, slot, line.lanes.len())));
+                line.lanes.push(calls);
+            }
+        }
+        (tag, line)
+    }
+
+    fn cost_of(&self, slot: u32) -> u64 {
+        self.calls.get(slot).map_or(0, |call| call.cost)
+    }
+
+    fn weight_of(&self, tenant: u32) -> u32 {
+        self.tenants.get(&tenant).map_or(1, |t| t.weight.get())
+    }
+}
+
+/// The calls of one tenant on several routes, in order.
+struct Line<'a> {
+    lanes: Vec<Calls<'a>>,
+    /// The first of each that has not come yet.
+    heads: BinaryHeap<Reverse<(Place, u32, usize)>>,
+}
+
+impl Iterator for Line<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let Reverse((_, slot, lane)) = self.heads.pop()?;
+        if let Some((place, next)) = self.lanes.get_mut(lane).and_then(Iterator::next) {
+            self.heads.push(Reverse((place, next, lane)));
+        }
+        Some(slot)
     }
 }

@@ -219,6 +219,26 @@ impl Scheduler {
         watch_levels(pool, id, now, outside, notices)
     }
 
+    /// Something is about to be sent over `pool`: what was scarce may not have
+    /// been since the last answer, and will be again.
+    pub(super) fn watch_before(&mut self, now: Instant, number: u32) {
+        let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) else {
+            return;
+        };
+        let outside = self.clock.outside(now);
+        let watch = &mut pool.watch;
+        let held = watch.scarce.iter_mut().zip(&mut watch.told_scarce);
+        for ((scarce, told), dimension) in held.zip(Dimension::ALL) {
+            if scarce.is_none() {
+                continue;
+            }
+            if let Some(level) = pool.limiter.level(now, dimension) {
+                let scarcity = (scarce, told);
+                watch_scarcity(PoolId(number), outside, &level, scarcity, &mut self.notices);
+            }
+        }
+    }
+
     pub(super) fn tell_of_stop(&mut self, pool: u32, until: Instant) {
         self.notices.tell(Notice::Stopped {
             pool: PoolId(pool),
@@ -295,19 +315,30 @@ fn watch_levels(
             stricter |= limit.as_ref().is_none_or(|old| hour(old) > hour(&level));
         }
         *limit = Some(level);
-        if i128::from(level.there).saturating_mul(5) >= level.capacity.into() {
-            (*scarce, *told) = (None, false);
-            continue;
-        }
-        let since = *scarce.get_or_insert(outside);
-        if !*told && outside.saturating_duration_since(since) >= SCARCE {
-            *told = true;
-            notices.tell(Notice::Scarce {
-                pool: id,
-                dimension,
-                since,
-            });
-        }
+        let scarcity = (scarce, told);
+        watch_scarcity(id, outside, &level, scarcity, notices);
     }
     stricter
+}
+
+fn watch_scarcity(
+    pool: PoolId,
+    now: Instant,
+    level: &Level,
+    (scarce, told): (&mut Option<Instant>, &mut bool),
+    notices: &mut Notices,
+) {
+    if i128::from(level.there).saturating_mul(5) >= level.capacity.into() {
+        (*scarce, *told) = (None, false);
+        return;
+    }
+    let since = *scarce.get_or_insert(now);
+    if !*told && now.saturating_duration_since(since) >= SCARCE {
+        *told = true;
+        notices.tell(Notice::Scarce {
+            pool,
+            dimension: level.dimension,
+            since,
+        });
+    }
 }

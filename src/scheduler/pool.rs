@@ -156,7 +156,7 @@ impl Pool {
     }
 
     /// Takes note of a stop that the server asked for: until when, where it is
-    /// news.
+    /// to be told.
     pub(super) fn notice_stop(&mut self, now: Instant) -> Option<Instant> {
         let until = self.limiter.paused_until(now)?;
         self.release.stop(now, until).then_some(until)
@@ -303,13 +303,17 @@ impl Release {
     const LONGEST: Duration = Duration::from_secs(1);
     const STEPS: u32 = 16;
 
-    /// The pool is stopped until `until`. True where that is later than was
-    /// known.
+    /// The pool is stopped until `until`. True where that is news: it was not
+    /// stopped, or stays so for longer by more than what refusals of one volley
+    /// differ by, an eighth.
     fn stop(&mut self, now: Instant, until: Instant) -> bool {
         if until <= self.stopped {
             return false;
         }
         let length = until.saturating_duration_since(now);
+        let longer = until.saturating_duration_since(self.stopped);
+        let eighth = length.checked_div(8).unwrap_or_default();
+        let is_news = self.stopped <= now || longer > eighth;
         let span = length.checked_div(4).unwrap_or_default().min(Self::LONGEST);
         *self = Self {
             stopped: until,
@@ -317,7 +321,7 @@ impl Release {
             gap: span.checked_div(Self::STEPS).unwrap_or_default(),
             next: until,
         };
-        true
+        is_news
     }
 
     fn bound(&self, now: Instant) -> Option<Instant> {

@@ -14,7 +14,10 @@
 //! submitted later than the aging bound after another is due later too, so that
 //! within a tenant nothing is passed for ever.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{
+    BTreeMap, BTreeSet,
+    btree_map::{self, Entry},
+};
 
 use super::job::Priority;
 use crate::time::Instant;
@@ -40,6 +43,11 @@ pub(super) struct Lane {
     by_tag: BTreeSet<(Tag, u32)>,
     /// Tenants by when their first is due.
     by_age: BTreeSet<(Place, u32)>,
+    /// The first of the tenant whose turn it is, and the place of the one that is
+    /// due first. Kept beside the trees because they are asked for far more often
+    /// than they change, and the trees of a million calls are not in the cache.
+    first: Option<First>,
+    oldest: Option<Place>,
 }
 
 /// What one tenant has waiting there, and never nothing.
@@ -49,12 +57,8 @@ struct Queue {
     calls: BTreeMap<Place, u32>,
     /// As it stands in `by_tag`.
     tag: Tag,
-}
-
-impl Queue {
-    fn first(&self) -> Option<Place> {
-        self.calls.first_key_value().map(|(place, _)| *place)
-    }
+    /// Of these calls the first, and its slot.
+    first: (Place, u32),
 }
 
 /// The first of a lane.
@@ -71,6 +75,8 @@ impl Lane {
             queues: BTreeMap::new(),
             by_tag: BTreeSet::new(),
             by_age: BTreeSet::new(),
+            first: None,
+            oldest: None,
         }
     }
 
@@ -81,23 +87,30 @@ impl Lane {
 
     /// Puts a call in; `tag` is its tenant's.
     pub(super) fn insert(&mut self, tenant: u32, place: Place, slot: u32, tag: Tag) {
-        let queue = self.queues.entry(tenant).or_insert_with(|| {
-            self.by_tag.insert((tag, tenant));
-            Queue {
-                calls: BTreeMap::new(),
-                tag,
-            }
-        });
-        match queue.first() {
-            Some(first) if first <= place => {}
-            first => {
-                if let Some(first) = first {
-                    self.by_age.remove(&(first, tenant));
+        let queue = match self.queues.entry(tenant) {
+            Entry::Occupied(queue) => {
+                let queue = queue.into_mut();
+                let (first, _) = queue.first;
+                if first < place {
+                    queue.calls.insert(place, slot);
+                    return;
                 }
-                self.by_age.insert((place, tenant));
+                self.by_age.remove(&(first, tenant));
+                queue
             }
-        }
+            Entry::Vacant(none) => {
+                self.by_tag.insert((tag, tenant));
+                none.insert(Queue {
+                    calls: BTreeMap::new(),
+                    tag,
+                    first: (place, slot),
+                })
+            }
+        };
         queue.calls.insert(place, slot);
+        queue.first = (place, slot);
+        self.by_age.insert((place, tenant));
+        self.look();
     }
 
     /// Takes a call out. False where it is not here.
@@ -105,22 +118,21 @@ impl Lane {
         let Some(queue) = self.queues.get_mut(&tenant) else {
             return false;
         };
-        let was_first = queue.first() == Some(place);
         if queue.calls.remove(&place).is_none() {
             return false;
         }
-        if was_first {
-            self.by_age.remove(&(place, tenant));
-            match queue.first() {
-                Some(next) => {
-                    self.by_age.insert((next, tenant));
-                }
-                None => {
-                    self.by_tag.remove(&(queue.tag, tenant));
-                    self.queues.remove(&tenant);
-                }
-            }
+        if queue.first.0 != place {
+            return true;
         }
+        self.by_age.remove(&(place, tenant));
+        if let Some((&next, &slot)) = queue.calls.first_key_value() {
+            queue.first = (next, slot);
+            self.by_age.insert((next, tenant));
+        } else {
+            self.by_tag.remove(&(queue.tag, tenant));
+            self.queues.remove(&tenant);
+        }
+        self.look();
         true
     }
 
@@ -130,27 +142,37 @@ impl Lane {
             self.by_tag.remove(&(queue.tag, tenant));
             queue.tag = tag;
             self.by_tag.insert((tag, tenant));
+            self.look();
         }
     }
 
-    /// The first of the tenant whose turn it is.
-    pub(super) fn first(&self) -> Option<First> {
-        let &(tag, tenant) = self.by_tag.first()?;
-        let (&place, &slot) = self.queues.get(&tenant)?.calls.first_key_value()?;
-        Some(First { tag, place, slot })
+    /// Who is first may have changed.
+    fn look(&mut self) {
+        let turn = self.by_tag.first();
+        self.first = turn.and_then(|&(_, tenant)| self.first_of(tenant));
+        self.oldest = self.by_age.first().map(|&(place, _)| place);
     }
 
-    /// The one that is due first, whoever's turn it is.
-    pub(super) fn oldest(&self) -> Option<First> {
+    /// The first of the tenant whose turn it is.
+    pub(super) const fn first(&self) -> Option<First> {
+        self.first
+    }
+
+    /// The place of the one that is due first, whoever's turn it is.
+    pub(super) const fn oldest(&self) -> Option<Place> {
+        self.oldest
+    }
+
+    /// The one that is due first, whoever's turn it is, and its place.
+    pub(super) fn oldest_call(&self) -> Option<First> {
         let &(_, tenant) = self.by_age.first()?;
-        self.oldest_of(tenant)
+        self.first_of(tenant)
     }
 
     /// The first of `tenant`.
-    pub(super) fn oldest_of(&self, tenant: u32) -> Option<First> {
+    pub(super) fn first_of(&self, tenant: u32) -> Option<First> {
         let queue = self.queues.get(&tenant)?;
-        let (&place, &slot) = queue.calls.first_key_value()?;
-        let tag = queue.tag;
+        let ((place, slot), tag) = (queue.first, queue.tag);
         Some(First { tag, place, slot })
     }
 
@@ -168,13 +190,27 @@ impl Lane {
             .flat_map(|queue| queue.calls.values().copied())
     }
 
-    /// The tenants that wait here with their tags, the lowest first, and the
-    /// slots of each in order.
-    pub(super) fn tenants(&self) -> impl Iterator<Item = (u32, Tag, impl Iterator<Item = u32>)> {
-        self.by_tag.iter().filter_map(|&(tag, tenant)| {
-            let queue = self.queues.get(&tenant)?;
-            Some((tenant, tag, queue.calls.values().copied()))
-        })
+    /// The tenants that wait here.
+    pub(super) fn tenants(&self) -> impl Iterator<Item = u32> {
+        self.queues.keys().copied()
+    }
+
+    /// The calls of `tenant` with their places, in order.
+    pub(super) fn of(&self, tenant: u32) -> Calls<'_> {
+        let queue = self.queues.get(&tenant);
+        Calls(queue.map(|queue| queue.calls.iter()).unwrap_or_default())
+    }
+}
+
+/// The calls of one tenant with their places, in order.
+#[derive(Debug)]
+pub(super) struct Calls<'a>(btree_map::Iter<'a, Place, u32>);
+
+impl Iterator for Calls<'_> {
+    type Item = (Place, u32);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(place, slot)| (*place, *slot))
     }
 }
 
@@ -323,12 +359,12 @@ mod tests {
         lane.insert(1, place(3, 1), 11, 5);
         lane.insert(2, place(7, 2), 12, 4);
         assert_eq!(lane.first().map(|first| first.slot), Some(12));
-        assert_eq!(lane.oldest().map(|first| first.slot), Some(11));
+        assert_eq!(lane.oldest_call().map(|first| first.slot), Some(11));
         lane.retag(2, 6);
         assert_eq!(lane.iter().collect::<Vec<u32>>(), vec![11, 10, 12]);
         assert!(lane.remove(1, place(3, 1)));
         assert!(!lane.remove(1, place(3, 1)));
-        assert_eq!(lane.oldest().map(|first| first.slot), Some(12));
+        assert_eq!(lane.oldest_call().map(|first| first.slot), Some(12));
         assert!(lane.remove(1, place(9, 0)));
         assert!(!lane.has(1));
         assert_eq!(lane.iter().count(), 1);

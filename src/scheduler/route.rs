@@ -202,7 +202,7 @@ impl Route {
             .filter_map(|(class, lane)| {
                 Some(Top {
                     aged: true,
-                    place: lane.oldest()?.place,
+                    place: lane.oldest()?,
                     ..Top::new(class, lane.first()?)
                 })
             })

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::{
     Scheduler, Site,
-    bounds::{Load, Tenant},
+    bounds::Tenant,
     entry::{Active, At, Entry},
     index,
     job::{Bounds, CallId, Dropped, PoolId, Shed},
@@ -183,9 +183,8 @@ impl Snapshot {
             asleep.extend(route.sleeps.map(|block| (number, block, route.waits)));
         }
         scheduler.tenants = state.tenants;
-        for tenant in scheduler.tenants.values_mut() {
-            tenant.waiting = Load::NONE;
-        }
+        let tenants = scheduler.tenants.values_mut();
+        tenants.for_each(Tenant::nothing_waits);
         [scheduler.bounds, scheduler.tenant_bounds] = state.bounds;
         scheduler.shed = state.shed;
         scheduler.submitted = state.submitted;

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use super::{
     Scheduler, index,
-    route::{Block, State, Top},
+    pool::Pool,
+    route::{Block, Route, State, Top},
 };
 use crate::time::Instant;
 
@@ -49,7 +50,7 @@ impl Scheduler {
                 self.open.swap_remove(place);
             }
         }
-        let first = self.first_of(now, &self.ready)?;
+        let first = self.first_ready(now)?;
         self.ready.retain(|route| *route != first);
         Some(first)
     }
@@ -63,17 +64,20 @@ impl Scheduler {
         if !place.open {
             return false;
         }
-        let Some(first) = self.first_of(now, &place.waiters) else {
+        let (routes, pools, firsts) = (&self.routes, &self.pools, &mut self.firsts);
+        let Some(first) = firsts.first_of(now, &place.waiters, routes, pools) else {
             if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
                 place.open = false;
             }
             return false;
         };
         let awake = place.woken.filter(|route| {
-            let route = self.routes.get(index(*route));
+            let route = routes.get(index(*route));
             route.is_some_and(|route| route.state == State::Ready)
         });
-        if awake.is_some_and(|awake| self.first_of(now, &[awake, first]) == Some(awake)) {
+        let mut goes_on =
+            |awake| firsts.first_of(now, &[awake, first], routes, pools) == Some(awake);
+        if awake.is_some_and(&mut goes_on) {
             return true;
         }
         if let Some(place) = self.pools.get_mut(index(pool)).and_then(Option::as_mut) {
@@ -83,32 +87,10 @@ impl Scheduler {
         true
     }
 
-    /// The one of `routes` whose first goes before those of the others. Of those
-    /// that share by the same pool, by tags; of what is left, by age.
-    fn first_of(&self, now: Instant, routes: &[u32]) -> Option<u32> {
-        if let [only] = routes {
-            return Some(*only);
-        }
-        // By home.
-        let mut firsts: Vec<Option<(u32, Top)>> = Vec::new();
-        firsts.resize(self.pools.len(), None);
-        for &number in routes {
-            let Some(route) = self.routes.get(index(number)) else {
-                continue;
-            };
-            let top = route.top(now, &self.pools);
-            let (Some(top), Some(first)) = (top, firsts.get_mut(index(route.home))) else {
-                continue;
-            };
-            if first.is_none_or(|(_, first)| top.goes_before(&first, true)) {
-                *first = Some((number, top));
-            }
-        }
-        let first = firsts
-            .into_iter()
-            .flatten()
-            .reduce(|a, b| if b.1.goes_before(&a.1, false) { b } else { a });
-        first.map(|(number, _)| number)
+    /// The one of `ready` whose first goes before those of the others.
+    fn first_ready(&mut self, now: Instant) -> Option<u32> {
+        let firsts = &mut self.firsts;
+        firsts.first_of(now, &self.ready, &self.routes, &self.pools)
     }
 
     /// The first of `route` is to be asked for.
@@ -458,8 +440,66 @@ impl Scheduler {
     }
 }
 
+/// Room for the firsts of each home pool; empty between decisions.
+#[derive(Debug)]
+pub(super) struct Firsts {
+    of: Vec<Option<(u32, Top)>>,
+    /// Where there is one.
+    homes: Vec<u32>,
+}
+
+impl Firsts {
+    pub(super) const NONE: Self = Self {
+        of: Vec::new(),
+        homes: Vec::new(),
+    };
+
+    /// The one of `among` whose first goes before those of the others. Of those
+    /// that share by the same pool, by tags; of what is left, by age.
+    fn first_of(
+        &mut self,
+        now: Instant,
+        among: &[u32],
+        routes: &[Route],
+        pools: &[Option<Pool>],
+    ) -> Option<u32> {
+        if let [only] = among {
+            return Some(*only);
+        }
+        if self.of.len() < pools.len() {
+            self.of.resize(pools.len(), None);
+        }
+        for &number in among {
+            let Some(route) = routes.get(index(number)) else {
+                continue;
+            };
+            let top = route.top(now, pools);
+            let (Some(top), Some(first)) = (top, self.of.get_mut(index(route.home))) else {
+                continue;
+            };
+            match first {
+                Some((_, first)) if !top.goes_before(first, true) => continue,
+                Some(_) => {}
+                None => self.homes.push(route.home),
+            }
+            *first = Some((number, top));
+        }
+        let mut best: Option<(u32, Top)> = None;
+        for home in self.homes.drain(..) {
+            let first = self.of.get_mut(index(home)).and_then(Option::take);
+            let Some((number, top)) = first else {
+                continue;
+            };
+            if best.is_none_or(|(_, best)| top.goes_before(&best, false)) {
+                best = Some((number, top));
+            }
+        }
+        best.map(|(number, _)| number)
+    }
+}
+
 /// Something may pass at `pool`.
-fn open(list: &mut Vec<u32>, pool: &mut super::pool::Pool, number: u32) {
+fn open(list: &mut Vec<u32>, pool: &mut Pool, number: u32) {
     if !pool.open {
         pool.open = true;
         if !list.contains(&number) {

@@ -1076,3 +1076,229 @@ fn a_breaker_that_opens_is_told_once_each_time() {
     };
     assert_eq!(told, [opened(31), opened(61)]);
 }
+
+/// It was told, because only what answers showed was looked at.
+#[test]
+fn what_was_there_between_two_answers_is_not_scarce() {
+    let mut scheduler = Scheduler::new(42);
+    let id = scheduler.add_pool(pool(60, 10));
+    let route = scheduler.add_route(&[&[id]]).unwrap();
+    for second in [0, 301] {
+        for _ in 0..10 {
+            scheduler.submit(at(second), job(route)).unwrap();
+        }
+        assert_eq!(done(&mut scheduler, at(second)).len(), 10);
+    }
+    let scarce = |notice: &Notice| matches!(notice, Notice::Scarce { .. });
+    let told = core::iter::from_fn(|| scheduler.notice()).filter(scarce);
+    assert_eq!(told.count(), 0, "for 290 s the burst was there");
+}
+
+/// Each of them was told, because each asked for a little longer.
+#[test]
+fn a_volley_of_refusals_is_told_as_one_stop() {
+    let mut scheduler = Scheduler::new(42);
+    let pool = scheduler.add_pool(pool(6_000, 100));
+    let route = scheduler.add_route(&[&[pool]]).unwrap();
+    for _ in 0..3 {
+        scheduler.submit(at(0), job(route)).unwrap();
+    }
+    let mut flying = ids(&mut scheduler, at(0));
+    let longer = flying.pop().unwrap();
+    let refuse = |scheduler: &mut Scheduler, now, id, secs| {
+        let hints = ServerHints::NONE.with_retry_after(Duration::from_secs(secs));
+        let refused = scheduler.handle(now, id, head(429, &hints));
+        assert_eq!(refused, Verdict::Queued);
+    };
+    for (millis, id) in (0..).zip(flying) {
+        refuse(&mut scheduler, Instant::from_millis(millis), id, 40);
+    }
+    let told = |scheduler: &mut Scheduler| {
+        let stops = |notice| match notice {
+            Notice::Stopped { until, .. } => Some(until),
+            _ => None,
+        };
+        let all = core::iter::from_fn(|| scheduler.notice());
+        all.filter_map(stops).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut scheduler), [at(40)]);
+    let standing = scheduler.explain_pool(at(1), pool).unwrap();
+    assert_eq!(standing.paused, Some(Instant::from_millis(40_001)));
+    refuse(&mut scheduler, at(1), longer, 99);
+    assert_eq!(told(&mut scheduler), [at(100)], "it is another stop");
+}
+
+#[test]
+fn an_outage_stops_the_pool_and_not_each_call_and_one_at_a_time_asks() {
+    let (mut scheduler, route) = one_pool(pool(60_000, 1_000));
+    for _ in 0..200 {
+        scheduler.submit(at(0), job(route)).unwrap();
+    }
+    assert_eq!(done(&mut scheduler, at(0)).len(), 200);
+    for _ in 0..1_000 {
+        scheduler.submit(at(0), job(route)).unwrap();
+    }
+    let (mut asked, mut given_up) = (0, 0);
+    let mut overload = |scheduler: &mut Scheduler, now, flying: Vec<CallId>| {
+        for id in flying {
+            match scheduler.handle(now, id, head(529, &ServerHints::NONE)) {
+                Verdict::Queued => {}
+                // It was the one that asked, ten times.
+                Verdict::GiveUp(GiveUp::AttemptsSpent { .. }) => given_up += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let mut flying = ids(&mut scheduler, at(0));
+    assert!(flying.len() > 20, "{}", flying.len());
+    for millis in (0..30_000).step_by(50) {
+        let now = Instant::from_millis(millis);
+        let was = core::mem::take(&mut flying);
+        overload(&mut scheduler, now, was);
+        flying = ids(&mut scheduler, now);
+        if millis >= 1_000 {
+            assert!(flying.len() <= 1, "{} at {now:?}", flying.len());
+            asked += flying.len();
+        }
+    }
+    assert!((3..40).contains(&asked), "{asked} asked in half a minute");
+    let left = scheduler.waiting() + scheduler.flying();
+    assert!(given_up <= asked / 9);
+    assert_eq!(left + given_up, 1_000);
+}
+
+/// A thousand tokens and ten images a second, and plenty of requests.
+fn tokens_and_images(tokens_a_minute: u64) -> Limiter {
+    let minute = |count| Rate::per_minute(count).unwrap();
+    pool(6_000, 10)
+        .limit(Dimension::InputTokens, minute(tokens_a_minute), 1_000)
+        .and_then(|pool| pool.limit(Dimension::Own1, minute(600), 10))
+        .unwrap()
+}
+
+/// How many each of four tenants has had when so many were sent.
+fn had(scheduler: &mut Scheduler, of: &[(CallId, u32, u64)], calls: usize) -> [usize; 4] {
+    let mut had = [0; 4];
+    let mut now = at(0);
+    while had.iter().sum::<usize>() < calls {
+        match scheduler.next(now) {
+            Next::Send { id, .. } => {
+                let (_, tenant, tokens) = of.iter().find(|(call, ..)| *call == id).unwrap();
+                had[usize::try_from(*tenant).unwrap()] += 1;
+                let _proceed = scheduler.handle(now, id, head(200, &ServerHints::NONE));
+                let end = Event::Finished(Some(Usage::new(*tokens, 1)));
+                let _delivered = scheduler.handle(now, id, end);
+            }
+            Next::Wait(wait) => now = wait.until,
+            other => panic!("{other:?}"),
+        }
+    }
+    had
+}
+
+#[test]
+fn tenants_share_by_the_largest_of_cost_over_rate() {
+    let (mut scheduler, route) = one_pool(tokens_and_images(60_000));
+    let mut of = vec![];
+    // A second of tokens, of images, of both, and half a second of tokens.
+    let wants = [(1_000, 1), (100, 10), (1_000, 10), (500, 1)];
+    for (tenant, (tokens, images)) in (0..).zip(wants) {
+        for _ in 0..100 {
+            let request = Request::new().input_tokens(tokens).max_tokens(1);
+            let job = Job::new(request.own([images, 0, 0]), route);
+            let job = job.tenant(TenantId::new(tenant));
+            of.push((scheduler.submit(at(0), job).unwrap(), tenant, tokens));
+        }
+    }
+    assert_eq!(had(&mut scheduler, &of, 100), [20, 20, 20, 40]);
+}
+
+#[test]
+fn what_a_call_weighs_is_fixed_when_it_is_submitted() {
+    let mut scheduler = Scheduler::new(42);
+    let pool = scheduler.add_pool(tokens_and_images(60_000));
+    let route = scheduler.add_route(&[&[pool]]).unwrap();
+    let mut of = vec![];
+    for tenant in 0..2 {
+        for _ in 0..100 {
+            let request = Request::new().input_tokens(500).max_tokens(1);
+            let job = Job::new(request, route).tenant(TenantId::new(tenant));
+            of.push((scheduler.submit(at(0), job).unwrap(), tenant, 500));
+        }
+        // The second tenant's are submitted when half as much comes in.
+        let half = Rate::per_minute(30_000).unwrap();
+        scheduler.change_pool(pool, |limiter| {
+            limiter.set_limit(at(0), Dimension::InputTokens, half, 1_000)
+        });
+    }
+    assert_eq!(had(&mut scheduler, &of, 90), [60, 30, 0, 0]);
+}
+
+#[test]
+fn a_limit_that_a_head_shows_to_be_less_gives_up_what_it_makes_late() {
+    let minute = |count| Rate::per_minute(count).unwrap();
+    let limiter = Limiter::new(7)
+        .limit(Dimension::InputTokens, minute(60_000), 60_000)
+        .and_then(|limiter| limiter.initial_window(1_000))
+        .unwrap();
+    let (mut scheduler, route) = one_pool(limiter);
+    let wants = |tokens| Request::new().input_tokens(tokens).max_tokens(1);
+    let mut submit = |request| scheduler.submit(at(0), Job::new(request, route)).unwrap();
+    let [large, small] = [59_000, 1_000].map(|tokens| submit(wants(tokens)));
+    assert_eq!(ids(&mut scheduler, at(0)), [large, small]);
+    let proceed = scheduler.handle(at(0), large, head(200, &ServerHints::NONE));
+    assert_eq!(proceed, Verdict::Proceed);
+    let end = Event::Finished(Some(Usage::new(59_000, 1)));
+    assert_eq!(scheduler.handle(at(0), large, end), Verdict::Delivered);
+    let by = Job::new(wants(10_000).start_by(at(15)), route);
+    let late = scheduler.submit(at(0), by).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), []);
+    // The server has had 30 000 a minute all along.
+    let fields = [
+        ("anthropic-ratelimit-input-tokens-limit", "30000"),
+        ("anthropic-ratelimit-input-tokens-remaining", "0"),
+        (
+            "anthropic-ratelimit-input-tokens-reset",
+            "2026-01-02T00:01:00Z",
+        ),
+        ("date", "Fri, 02 Jan 2026 00:00:00 GMT"),
+    ];
+    let shown = ServerHints::parse(fields, None);
+    let proceed = scheduler.handle(at(0), small, head(200, &shown));
+    assert_eq!(proceed, Verdict::Proceed);
+    let (id, earliest, cause) = given_up(&mut scheduler, at(0));
+    assert_eq!((id, cause), (late, Cause::Limit(Dimension::InputTokens)));
+    assert!(earliest > at(15), "{earliest:?}");
+}
+
+/// They were not counted, and the answer was seconds too early.
+#[test]
+fn a_place_counts_the_calls_of_other_routes_over_the_same_pool() {
+    let mut scheduler = Scheduler::new(42);
+    let [one, two] = [(); 2].map(|()| scheduler.add_pool(pool(6_000, 100)));
+    let organisation = scheduler.add_pool(pool(60, 1));
+    let routes = [one, two].map(|workspace| {
+        let route = scheduler.add_route(&[&[workspace, organisation]]);
+        route.unwrap()
+    });
+    let mut all = vec![];
+    for (route, tenant) in [(0, 1), (0, 1), (1, 2), (1, 1), (0, 2), (1, 2), (0, 1)] {
+        let job = job(routes[route]).tenant(TenantId::new(tenant));
+        all.push(scheduler.submit(at(0), job).unwrap());
+    }
+    assert_eq!(ids(&mut scheduler, at(0)), all[..1]);
+    let mut told: Vec<_> = all[1..]
+        .iter()
+        .map(|id| match scheduler.explain(at(0), *id) {
+            Some(CallStanding::Queued {
+                before, expected, ..
+            }) => (before, expected, *id),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    told.sort_by_key(|(before, ..)| *before);
+    for (place, (before, expected, id)) in told.into_iter().enumerate() {
+        assert_eq!(before, place);
+        assert_eq!(ids(&mut scheduler, expected), [id], "at {expected:?}");
+    }
+}
