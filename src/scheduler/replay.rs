@@ -1,7 +1,7 @@
 //! What was asked of a scheduler and what it answered, line by line, and the
 //! same again later: [`Recorder`] and [`Replay`].
 
-use core::{fmt, time::Duration};
+use core::{fmt, num::NonZeroU32, time::Duration};
 
 use alloc::{
     boxed::Box,
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    CallId, Job, Next, PoolId, Priority, Rejected, Scheduler, Snapshot, SnapshotError, SnapshotOf,
-    Verdict,
+    Bounds, CallId, Job, Next, Notice, PoolId, Priority, Rejected, RouteId, Scheduler, Snapshot,
+    SnapshotError, SnapshotOf, TenantId, Verdict,
 };
 use crate::{
     decision::{ErrorDetails, Event, Failure},
@@ -75,6 +75,10 @@ enum Said<S> {
     Prioritise(CallId, Priority, bool),
     Postpone(CallId, Option<Instant>, bool),
     Rebase(Instant),
+    Notice(Option<Notice>),
+    Weight(TenantId, NonZeroU32),
+    Bounds(TenantId, Bounds),
+    Patience(RouteId, Duration),
 }
 
 /// An event with what it borrows.
@@ -209,8 +213,33 @@ impl<F: FnMut(&Record<SnapshotOf<'_>>)> Recorder<F> {
         self.write(Said::Rebase(now));
     }
 
-    /// Changes the scheduler by any other verb: its pools, routes, tenants. What
-    /// comes of it is recorded as another snapshot.
+    /// As [`Scheduler::notice`].
+    pub fn notice(&mut self) -> Option<Notice> {
+        let answer = self.scheduler.notice();
+        self.write(Said::Notice(answer));
+        answer
+    }
+
+    /// As [`Scheduler::set_weight`].
+    pub fn set_weight(&mut self, tenant: TenantId, weight: NonZeroU32) {
+        self.scheduler.set_weight(tenant, weight);
+        self.write(Said::Weight(tenant, weight));
+    }
+
+    /// As [`Scheduler::set_bounds`].
+    pub fn set_bounds(&mut self, tenant: TenantId, bounds: Bounds) {
+        self.scheduler.set_bounds(tenant, bounds);
+        self.write(Said::Bounds(tenant, bounds));
+    }
+
+    /// As [`Scheduler::set_patience`].
+    pub fn set_patience(&mut self, route: RouteId, patience: Duration) {
+        self.scheduler.set_patience(route, patience);
+        self.write(Said::Patience(route, patience));
+    }
+
+    /// Changes the scheduler by any other verb: its pools and routes. What comes
+    /// of it is recorded as another snapshot, of all that waits.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Scheduler) -> T) -> T {
         let changed = change(&mut self.scheduler);
         self.start();
@@ -280,6 +309,19 @@ impl Replay {
             }
             Said::Rebase(now) => {
                 scheduler.rebase(now);
+                Ok(())
+            }
+            Said::Notice(answer) => same(&answer, &scheduler.notice()),
+            Said::Weight(tenant, weight) => {
+                scheduler.set_weight(tenant, weight);
+                Ok(())
+            }
+            Said::Bounds(tenant, bounds) => {
+                scheduler.set_bounds(tenant, bounds);
+                Ok(())
+            }
+            Said::Patience(route, patience) => {
+                scheduler.set_patience(route, patience);
                 Ok(())
             }
         }

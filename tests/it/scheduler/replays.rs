@@ -1,13 +1,14 @@
 //! What was recorded replays to the same decisions, and what was tampered with is
 //! found.
 
+use core::num::NonZeroU32;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sendwhen::{
-    Backoff, Breaker, Budget, CallId, ErrorDetails, Event, Failure, Job, Next, Priority, Record,
-    Recorder, Replay, ReplayError, Request, RetryPolicy, Scheduler, Sdk, ServerHints, ServerWait,
-    TenantId, TokenBudget, Usage,
+    Backoff, Bounds, Breaker, Budget, CallId, ErrorDetails, Event, Failure, Job, Next, Priority,
+    Record, Recorder, Replay, ReplayError, Request, RetryPolicy, Scheduler, Sdk, ServerHints,
+    ServerWait, TenantId, TokenBudget, Usage,
 };
 
 use super::{at, head, pool};
@@ -30,9 +31,16 @@ fn recorded(secs: u64, every: u64) -> Vec<String> {
             .start_by(at(second + 20));
         let job =
             Job::new(request, route).tenant(TenantId::new(u32::try_from(second % 3).unwrap()));
-        let id = recorder.submit(now, job).unwrap();
+        let Ok(id) = recorder.submit(now, job) else {
+            continue;
+        };
         let _waits = recorder.submit(now, job.priority(Priority::Low));
+        while recorder.notice().is_some() {}
         if second % every == 0 {
+            let some = TenantId::new(u32::try_from(second % 2).unwrap());
+            recorder.set_weight(some, NonZeroU32::new(1 + some.number()).unwrap());
+            recorder.set_bounds(some, Bounds::NONE.calls(50));
+            recorder.set_patience(route, Duration::from_millis(second));
             recorder.prioritise(id, Priority::High);
             recorder.postpone(id, Some(at(second + 30)));
         }
@@ -163,9 +171,11 @@ fn a_line_that_was_tampered_with_is_found() {
 }
 
 #[test]
-fn lines_are_short() {
+fn lines_are_short_and_few_begin_anew() {
     let log = recorded(40, 4);
-    let lines = log.iter().filter(|line| !line.starts_with(r#"{"start""#));
+    let start = |line: &&String| line.starts_with(r#"{"start""#);
+    assert_eq!(log.iter().filter(start).count(), 3);
+    let lines = log.iter().filter(|line| !start(line));
     let longest = lines.map(String::len).max().unwrap();
     assert!(longest < 1_200, "{longest} bytes");
 }
