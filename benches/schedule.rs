@@ -6,6 +6,11 @@
 //! The pools let through what is asked, so that as many wait at the end as at
 //! the beginning. `blocked` has all but a few wait for a pool that lets nothing
 //! pass, beside one that is free.
+//!
+//! In `schedule` calls go in the order in which they came, and so memory is
+//! walked through from end to end, which caches like. In `scattered` each has a
+//! latest start drawn at random, its tenant and its route too: what comes goes
+//! anywhere in the order, and what is sent lies anywhere in memory.
 
 #![expect(
     missing_docs,
@@ -34,6 +39,54 @@ struct World {
     tenants: u32,
     now: u64,
     submitted: u32,
+    order: Order,
+}
+
+/// When calls are due.
+enum Order {
+    /// As they come.
+    InTurn,
+    Scattered(Scatter),
+}
+
+/// Each is due within a span that moves on as fast as calls come. As many are
+/// due early in it as were drawn into it since it began there, so that as many
+/// wait all the time.
+struct Scatter {
+    start: u64,
+    span: u64,
+    chance: u64,
+}
+
+impl Scatter {
+    const EACH: u64 = 1_000_000;
+
+    fn new(waiting: u32) -> Self {
+        Self {
+            start: 1_000_000_000_000_000,
+            span: 2 * u64::from(waiting) * Self::EACH,
+            chance: 88_172_645_463_325_252,
+        }
+    }
+
+    /// Marsaglia's xorshift.
+    fn draw(&mut self) -> u64 {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        self.chance
+    }
+
+    /// Of the first ones the earlier of two draws.
+    fn due(&mut self, is_first: bool) -> Instant {
+        let mut place = self.draw() % self.span;
+        if is_first {
+            place = place.min(self.draw() % self.span);
+        } else {
+            self.start += Self::EACH;
+        }
+        Instant::from_nanos(self.start + place)
+    }
 }
 
 /// A pool that lets `per_second` pass, one at a time.
@@ -53,8 +106,8 @@ fn pool(per_second: u64) -> Limiter {
 }
 
 impl World {
-    fn new(waiting: u32, tenants: u32, pools: u32) -> Self {
-        let mut scheduler = Scheduler::new(42).aging(Duration::from_secs(100_000));
+    fn new(waiting: u32, tenants: u32, pools: u32, order: Order) -> Self {
+        let mut scheduler = Scheduler::new(42).aging(Duration::from_secs(100_000_000));
         let per_second = 1_000_000_000 / STEP / u64::from(pools);
         let pools: Vec<PoolId> = (0..pools)
             .map(|_| scheduler.add_pool(pool(per_second)))
@@ -69,9 +122,10 @@ impl World {
             tenants,
             now: 0,
             submitted: 0,
+            order,
         };
         for _ in 0..waiting {
-            world.submit();
+            world.submit(true);
         }
         // Past the start, in which pools have a burst.
         for _ in 0..10_000 {
@@ -80,12 +134,17 @@ impl World {
         world
     }
 
-    fn submit(&mut self) {
-        let route = self.routes[self.submitted as usize % self.routes.len()];
+    fn submit(&mut self, is_first: bool) {
+        let mut request = Request::new().input_tokens(1_000).max_tokens(200);
         // Of each tenant some on each route.
-        let tenant = self.submitted / self.routes.len() as u32 % self.tenants;
+        let mut place = self.submitted;
         self.submitted += 1;
-        let request = Request::new().input_tokens(1_000).max_tokens(200);
+        if let Order::Scattered(scatter) = &mut self.order {
+            place = (scatter.draw() >> 32) as u32;
+            request = request.start_by(scatter.due(is_first));
+        }
+        let route = self.routes[place as usize % self.routes.len()];
+        let tenant = place / self.routes.len() as u32 % self.tenants;
         let job = Job::new(request, route).tenant(TenantId::new(tenant));
         let now = Instant::from_nanos(self.now);
         self.scheduler.submit(now, job).unwrap();
@@ -102,7 +161,7 @@ impl World {
     /// One call more, one call sent, one answer to wait.
     fn round(&mut self) -> u32 {
         self.now += STEP;
-        self.submit();
+        self.submit(false);
         let mut sent = 0;
         while let Next::Send { id, .. } = self.scheduler.next(Instant::from_nanos(self.now)) {
             self.answer(id);
@@ -112,25 +171,26 @@ impl World {
     }
 }
 
-fn waiting(c: &mut Criterion) {
-    let mut group = c.benchmark_group("schedule");
+/// Waiting calls, tenants and pools.
+const SIZES: [(u32, u32, u32); 10] = [
+    (1_000, 1, 1),
+    (1_000_000, 1, 1),
+    (1_000, 10, 1),
+    (1_000_000, 10, 1),
+    (1_000, 1_000, 1),
+    (1_000_000, 1_000, 1),
+    (1_000, 1, 100),
+    (1_000_000, 1, 100),
+    (1_000, 1_000, 100),
+    (1_000_000, 1_000, 100),
+];
+
+fn rounds(c: &mut Criterion, name: &str, sizes: &[(u32, u32, u32)], order: fn(u32) -> Order) {
+    let mut group = c.benchmark_group(name);
     group.sample_size(30);
-    for (waiting, tenants, pools) in [
-        (1_000, 1, 1),
-        (10_000, 1, 1),
-        (100_000, 1, 1),
-        (1_000_000, 1, 1),
-        (1_000, 10, 1),
-        (1_000_000, 10, 1),
-        (1_000, 1_000, 1),
-        (1_000_000, 1_000, 1),
-        (1_000, 1, 100),
-        (1_000_000, 1, 100),
-        (100_000, 1_000, 100),
-        (1_000_000, 1_000, 100),
-    ] {
+    for &(waiting, tenants, pools) in sizes {
         let name = format!("{waiting} waiting, {tenants} tenants, {pools} pools");
-        let mut world = World::new(waiting, tenants, pools);
+        let mut world = World::new(waiting, tenants, pools, order(waiting));
         group.bench_function(BenchmarkId::from_parameter(name), |b| {
             b.iter(|| black_box(world.round()));
         });
@@ -138,11 +198,23 @@ fn waiting(c: &mut Criterion) {
     group.finish();
 }
 
+fn waiting(c: &mut Criterion) {
+    rounds(c, "schedule", &SIZES, |_| Order::InTurn);
+    let between = [(10_000, 1, 1), (100_000, 1, 1)];
+    rounds(c, "schedule", &between, |_| Order::InTurn);
+}
+
+fn scattered(c: &mut Criterion) {
+    rounds(c, "scattered", &SIZES, |waiting| {
+        Order::Scattered(Scatter::new(waiting))
+    });
+}
+
 fn blocked(c: &mut Criterion) {
     let mut group = c.benchmark_group("blocked");
     group.sample_size(30);
     for blocked in [1_000, 1_000_000] {
-        let mut world = World::new(0, 1, 1);
+        let mut world = World::new(0, 1, 1, Order::InTurn);
         // A pool that lets one pass in a year, and the first has passed.
         let shut = Limiter::new(7)
             .limit(
@@ -170,10 +242,10 @@ fn submit(c: &mut Criterion) {
     group.sample_size(10);
     group.bench_function("100000 calls", |b| {
         b.iter_batched(
-            || World::new(0, 10, 1),
+            || World::new(0, 10, 1, Order::InTurn),
             |mut world| {
                 for _ in 0..100_000 {
-                    world.submit();
+                    world.submit(true);
                 }
                 world
             },
@@ -183,5 +255,5 @@ fn submit(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, waiting, blocked, submit);
+criterion_group!(benches, waiting, scattered, blocked, submit);
 criterion_main!(benches);
