@@ -2,7 +2,7 @@
 //! shows the first decision that is another now.
 //!
 //! ```sh
-//! cargo run --features serde --example replay -- LOG
+//! cargo run --example replay -- LOG
 //! ```
 //!
 //! The log holds how the scheduler was set up: its pools, their limits and how

@@ -108,13 +108,14 @@ use crate::{
 ///
 /// **What it costs.** The time of a decision grows as the logarithm of how many
 /// calls wait, and with the number of routes over the pools that it is about. A
-/// call that waits takes at most 200 bytes, the queue included, where at least
-/// ten of its tenant wait on its route. From its submission to its end, and the
-/// two waits that are asked for meanwhile, a call costs at most 16 allocations
-/// over one pool, and 15 for each more that what waits may be refused by. As long
-/// as calls are many take: [`explain`](Self::explain), snapshots, and a limit
-/// that falls or is learnt, after which each call with a latest start is looked
-/// at. To shed takes as long as tenants and routes are many.
+/// call that waits takes at most 200 bytes, the queue included, where at least a
+/// hundred of its tenant wait on its route, and some more where they are few.
+/// From its submission to its end, and the two waits that are asked for
+/// meanwhile, a call costs at most 16 allocations over one pool, and 15 for each
+/// more that what waits may be refused by. As long as calls are many take:
+/// [`explain`](Self::explain), snapshots, and a limit that falls or is learnt,
+/// after which each call with a latest start is looked at. To shed takes as long
+/// as tenants and routes are many.
 ///
 /// ```
 /// use sendwhen::{
