@@ -108,7 +108,7 @@ use crate::{
 ///
 /// **What it costs.** The time of a decision grows as the logarithm of how many
 /// calls wait, and with the number of routes over the pools that it is about. A
-/// call that waits takes at most 200 bytes, the queue included, where at least a
+/// call that waits takes at most 200 bytes, the queue included, where at least two
 /// hundred of its tenant wait on its route, and some more where they are few.
 /// From its submission to its end, and the two waits that are asked for
 /// meanwhile, a call costs at most 16 allocations over one pool, and 15 for each
