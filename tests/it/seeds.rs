@@ -162,3 +162,36 @@ fn snapshot() {
 fn recorded() {
     replay("replay", replayed::check);
 }
+
+/// A fuzzer that does not know the names of a snapshot makes none.
+#[cfg(feature = "serde")]
+#[test]
+fn all_names_of_a_snapshot_are_in_the_dictionary() {
+    fn names(value: &serde_json::Value, all: &mut std::collections::BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, value) in fields {
+                    all.insert(format!("\\\"{name}\\\":"));
+                    names(value, all);
+                }
+            }
+            serde_json::Value::Array(values) => values.iter().for_each(|one| names(one, all)),
+            _ => {}
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let words = fs::read_to_string(root.join("dict/snapshot.dict")).unwrap();
+    let mut all = std::collections::BTreeSet::new();
+    for target in ["snapshot", "replay"] {
+        for entry in fs::read_dir(root.join("seeds").join(target)).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            for value in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+                names(&value, &mut all);
+            }
+        }
+    }
+    assert!(all.len() > 100);
+    for name in all {
+        assert!(words.contains(&format!("\"{name}\"\n")), "{name}");
+    }
+}
