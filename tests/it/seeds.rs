@@ -185,7 +185,10 @@ fn all_names_of_a_snapshot_are_in_the_dictionary() {
     for target in ["snapshot", "replay"] {
         for entry in fs::read_dir(root.join("seeds").join(target)).unwrap() {
             let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-            for value in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            for value in text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+            {
                 names(&value, &mut all);
             }
         }
