@@ -72,9 +72,6 @@ pub enum ConfigError {
     /// A window beyond the range in which arithmetic is exact.
     #[error("a window must be shorter than 2^63 nanoseconds, 292 years")]
     WindowOutOfRange,
-    /// A log without room: nothing could ever be remembered.
-    #[error("a log needs room for at least one entry, or nothing can ever be sent")]
-    NoRoom,
     /// The least of a range lies above its most, or its start outside of it.
     #[error("a range must begin at 1 or more, and hold its start between its ends")]
     EmptyRange,

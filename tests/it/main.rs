@@ -26,6 +26,7 @@ mod limits;
 mod model_call;
 mod model_limiter;
 mod model_pool;
+mod parts;
 mod plan;
 mod pools;
 mod props;
