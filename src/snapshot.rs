@@ -123,23 +123,27 @@ impl<T: Serialize> Serialize for Versioned<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Versioned<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("Snapshot", FIELDS, VersionFirst(PhantomData))
+        deserializer.deserialize_struct("Snapshot", FIELDS, VersionAndState(PhantomData))
     }
 }
 
-/// Reads the version first, and what follows only if it is known.
-struct VersionFirst<T>(PhantomData<T>);
+/// Reads the version, and what comes after it only if it is known. Stores that
+/// sort the names of fields, as PostgreSQL's `jsonb`, have the state first.
+struct VersionAndState<T>(PhantomData<T>);
 
 /// The one that this release writes and reads.
 const VERSION: u32 = 1;
 
 const FIELDS: &[&str] = &["version", "state"];
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for VersionFirst<T> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for VersionAndState<T> {
     type Value = Versioned<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a snapshot of version {VERSION}, its version first")
+        write!(
+            f,
+            "a snapshot of version {VERSION}: its version and its state"
+        )
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Versioned<T>, A::Error> {
@@ -150,24 +154,34 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for VersionFirst<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Versioned<T>, A::Error> {
-        if map.next_key::<Field>()? != Some(Field::Version) {
+        let (mut is_known, mut state) = (false, None);
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Version => {
+                    known(map.next_value()?)?;
+                    is_known = true;
+                }
+                Field::State => state = Some(map.next_value()?),
+                Field::Other => {
+                    let _ignored: IgnoredAny = map.next_value()?;
+                }
+            }
+        }
+        if !is_known {
             return Err(A::Error::missing_field("version"));
         }
-        known(map.next_value()?)?;
-        if map.next_key::<Field>()? != Some(Field::State) {
-            return Err(A::Error::missing_field("state"));
-        }
-        let state = map.next_value()?;
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        let state = state.ok_or_else(|| A::Error::missing_field("state"))?;
         Ok(Versioned(state))
     }
 }
 
-#[derive(PartialEq, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Field {
     Version,
     State,
+    #[serde(other)]
+    Other,
 }
 
 fn known<E: serde::de::Error>(version: u32) -> Result<(), E> {

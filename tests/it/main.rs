@@ -30,6 +30,8 @@ mod parts;
 mod plan;
 mod pools;
 mod props;
+#[cfg(feature = "serde")]
+mod restart;
 mod retry;
 #[cfg(feature = "alloc")]
 mod scheduler;

@@ -176,3 +176,53 @@ fn a_call_of_two_pools_is_given_up_when_its_deadline_is_past() {
     };
     assert!(earliest > latest);
 }
+
+/// Output is counted as it comes, and a permit that nobody settles expires, in
+/// both.
+#[test]
+fn what_streams_is_counted_in_both_pools() {
+    let tokens = |most| {
+        Limiter::new(1)
+            .learn_limits(false)
+            .limit(Dimension::OutputTokens, Rate::per_minute(1).unwrap(), most)
+            .unwrap()
+    };
+    let (mut workspace, mut organisation) = (tokens(1_000), tokens(2_000));
+    let now = Instant::from_secs(1);
+    let mut call = workspace.call(Request::new().max_tokens(10));
+    let mut pools = [&mut workspace, &mut organisation];
+    assert!(matches!(
+        call.handle(&mut pools, now, Event::Submitted),
+        Decision::Send(_)
+    ));
+    let Decision::Wait(wait) = call.handle(&mut pools, now, Event::Woken) else {
+        panic!("its answer is not there yet");
+    };
+    assert_eq!(wait.cause, Cause::Response);
+    assert!(wait.until > now, "until its permits expire");
+    assert_eq!(
+        call.handle(&mut pools, now, head(&ServerHints::NONE)),
+        Decision::Deliver
+    );
+    let there = |pool: &Limiter| pool.level(now, Dimension::OutputTokens).unwrap().there;
+    let more = Event::progressed(Usage::new(0, 500), true);
+    assert_eq!(call.handle(&mut pools, now, more), Decision::Deliver);
+    assert_eq!(pools.map(|pool| there(pool)), [500, 1_500]);
+}
+
+/// A wait that comes after the deadline in either pool gives the call up.
+#[test]
+fn the_later_of_two_waits_counts_whichever_pool_it_is_of() {
+    for (inner, outer) in [(60, 30), (30, 60)] {
+        let (mut workspace, mut organisation) = (pool(inner), pool(outer));
+        let now = Instant::ZERO;
+        let mut first = workspace.call(Request::new());
+        let mut second = workspace.call(Request::new());
+        let mut pools = [&mut workspace, &mut organisation];
+        let _sent = first.handle(&mut pools, now, Event::Submitted);
+        let Decision::Wait(wait) = second.handle(&mut pools, now, Event::Submitted) else {
+            panic!("both are empty");
+        };
+        assert_eq!(wait.until, Instant::from_secs(2));
+    }
+}
