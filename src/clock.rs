@@ -61,6 +61,10 @@ impl Clock {
 
     /// An inner instant, as the caller's; at either end of the clock, its end.
     pub(crate) fn outside(&self, at: Instant) -> Instant {
+        // It stands for all that is beyond it, and so lies ahead of any `now`.
+        if at == Instant::MAX {
+            return at;
+        }
         shift(at, self.offset.wrapping_neg())
     }
 }
@@ -108,5 +112,13 @@ mod tests {
         clock.rebase(Instant::ZERO);
         assert_eq!(clock.advance(Instant::MAX), Instant::MAX);
         assert_eq!(clock.outside(Instant::ZERO), Instant::ZERO);
+    }
+
+    #[test]
+    fn the_end_of_the_inner_clock_is_the_end_of_the_callers() {
+        let mut clock = Clock::new();
+        clock.advance(Instant::from_secs(60));
+        clock.rebase(Instant::ZERO);
+        assert_eq!(clock.outside(Instant::MAX), Instant::MAX);
     }
 }

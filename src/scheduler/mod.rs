@@ -228,7 +228,8 @@ impl Scheduler {
     }
 
     /// Sets how long a call waits before its age counts: 5 minutes where nothing
-    /// else is set. To be set before the first is submitted.
+    /// else is set. Where calls wait already it changes nothing: their order is
+    /// made.
     ///
     /// ```
     /// use core::time::Duration;
@@ -239,7 +240,9 @@ impl Scheduler {
     /// ```
     #[must_use]
     pub const fn aging(mut self, bound: Duration) -> Self {
-        self.aging = bound;
+        if self.waiting() == 0 {
+            self.aging = bound;
+        }
         self
     }
 

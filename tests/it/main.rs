@@ -17,6 +17,7 @@
 
 #[cfg(feature = "alloc")]
 mod batch;
+mod boundaries;
 mod closed_loop;
 mod explain;
 mod explore;

@@ -413,3 +413,23 @@ fn the_first_attempt_has_number_one() {
     };
     assert_eq!((number, call.attempts()), (1, 1));
 }
+
+/// Its place in the queue followed from the bound, and was not found under
+/// another: it was sent, stayed in the queue, and was sent again.
+#[cfg(feature = "alloc")]
+#[test]
+fn an_aging_bound_that_is_set_late_sends_no_call_twice() {
+    use sendwhen::{Job, Next, Scheduler};
+    for bound in [0, 1, 600, u64::MAX] {
+        let mut scheduler = Scheduler::new(1);
+        let pool = scheduler.add_pool(Limiter::new(1));
+        let route = scheduler.add_route(&[&[pool]]).unwrap();
+        let job = Job::new(Request::new(), route);
+        let id = scheduler.submit(Instant::ZERO, job).unwrap();
+        let mut scheduler = scheduler.aging(Duration::from_secs(bound));
+        let first = scheduler.next(Instant::ZERO);
+        assert!(matches!(first, Next::Send { id: sent, .. } if sent == id));
+        assert_eq!(scheduler.next(Instant::ZERO), Next::Idle);
+        assert_eq!((scheduler.waiting(), scheduler.flying()), (0, 1));
+    }
+}
