@@ -4,6 +4,7 @@
 #![no_main]
 
 mod surface;
+mod verbs;
 
 use core::{
     arch::{asm, global_asm},
@@ -51,6 +52,7 @@ global_asm!(
 #[unsafe(no_mangle)]
 extern "C" fn start() -> ! {
     surface::all();
+    verbs::all();
     exit(if one_call().is_some() { 0 } else { 1 })
 }
 

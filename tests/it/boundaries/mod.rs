@@ -336,6 +336,70 @@ fn no_verb_is_missing() {
     assert!(missing.is_empty(), "not played: {missing:?}");
 }
 
+/// Types of layer 3, and those of snapshots, which `serde` makes and std's times.
+#[cfg(all(feature = "serde", feature = "std", feature = "http"))]
+const NOT_BARE: [&str; 22] = [
+    "Bounds",
+    "CallId",
+    "CallSnapshot",
+    "Job",
+    "LimiterSnapshot",
+    "PoolId",
+    "Recorder",
+    "Replay",
+    "RouteId",
+    "Scheduler",
+    "Snapshot",
+    "TenantId",
+    "Call::snapshot",
+    "Instant::from_std",
+    "Instant::to_std",
+    "Limiter::snapshot",
+    "ServerHints::from_header_map",
+    "Limit::charge",
+    "Limit::leaves",
+    "Limit::peek",
+    "Limit::refund",
+    "Limit::try_acquire",
+];
+
+/// `.ci/bare` links it without std and alloc, and finds panics by their symbols.
+#[cfg(all(feature = "serde", feature = "std", feature = "http"))]
+#[test]
+fn the_bare_program_links_every_verb() {
+    let here = env!("CARGO_MANIFEST_DIR");
+    let read = |file: &str| std::fs::read_to_string(format!("{here}/{file}")).unwrap();
+    let linked = read("tests/bare/src/verbs.rs");
+    let linked: BTreeSet<String> = linked
+        .split(|c: char| !(c.is_alphanumeric() || "_:<>[];".contains(c) || c == ' '))
+        .map(|path| plain(path.trim()))
+        .collect();
+    let mut missing = verbs(&read("docs/api.txt"));
+    missing.retain(|verb| {
+        let of = verb.split("::").next().unwrap();
+        let is_bare = !NOT_BARE.contains(&of) && !NOT_BARE.contains(&verb.as_str());
+        is_bare && !verb.starts_with("Limit for ") && !linked.contains(verb)
+    });
+    assert!(missing.is_empty(), "not linked: {missing:?}");
+}
+
+/// A path without its generics.
+#[cfg(all(feature = "serde", feature = "std", feature = "http"))]
+fn plain(path: &str) -> String {
+    let mut depth = 0;
+    let outside = path.chars().filter(|c| {
+        depth += i32::from(*c == '<');
+        let inside = depth > 0;
+        depth -= i32::from(*c == '>');
+        !inside
+    });
+    let outside: String = outside.collect();
+    outside
+        .replace("::::", "::")
+        .trim_end_matches(':')
+        .to_owned()
+}
+
 /// The inherent verbs of a listing of the public interface, and which types are a
 /// `Limit`.
 #[cfg(all(feature = "serde", feature = "std", feature = "http"))]
@@ -357,14 +421,7 @@ fn verbs(api: &str) -> BTreeSet<String> {
             of_a_trait &= line.starts_with("pub type ") || line.starts_with("pub fn ");
             continue;
         };
-        let mut depth = 0;
-        let plain = verb.chars().filter(|c| {
-            depth += i32::from(*c == '<');
-            let inside = depth > 0;
-            depth -= i32::from(*c == '>');
-            !inside
-        });
-        let plain: String = plain.collect();
+        let plain = plain(verb);
         let name = plain.split('(').next().unwrap();
         // A function is of no impl.
         if !of_a_trait || !name.contains("::") {
