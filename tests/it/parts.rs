@@ -433,3 +433,30 @@ fn an_aging_bound_that_is_set_late_sends_no_call_twice() {
         assert_eq!((scheduler.waiting(), scheduler.flying()), (0, 1));
     }
 }
+
+#[cfg(feature = "alloc")]
+#[test]
+fn a_call_that_backs_off_goes_by_its_new_latest_start() {
+    use sendwhen::{Backoff, Event, Failure, Jitter, Job, Next, RetryPolicy, Scheduler};
+    let ten = Backoff::constant(Duration::from_secs(10)).unwrap();
+    let policy = RetryPolicy::new().backoff(ten.jitter(Jitter::None));
+    for (latest, asked, goes) in [
+        (None, 15, true),
+        (Some(secs(20)), 15, true),
+        (Some(secs(20)), 21, false),
+        (Some(secs(5)), 15, false),
+    ] {
+        let mut scheduler = Scheduler::new(1);
+        let pool = scheduler.add_pool(Limiter::new(1).retry(policy));
+        let route = scheduler.add_route(&[&[pool]]).unwrap();
+        let job = Job::new(Request::new().start_by(secs(12)), route);
+        let id = scheduler.submit(secs(0), job).unwrap();
+        assert!(matches!(scheduler.next(secs(0)), Next::Send { .. }));
+        let _backs_off = scheduler.handle(secs(0), id, Event::Failed(Failure::NotSent));
+        assert!(scheduler.postpone(id, latest));
+        let next = scheduler.next(secs(asked));
+        let sent = matches!(next, Next::Send { .. });
+        assert!(sent || matches!(next, Next::Drop { .. }), "{next:?}");
+        assert_eq!(sent, goes, "{latest:?} at {asked} s: {next:?}");
+    }
+}
