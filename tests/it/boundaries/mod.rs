@@ -288,7 +288,7 @@ fn every_verb_bears_the_boundaries_of_its_numbers() {
 
 /// Verbs that are not played here, and why: they take no number, or hand it on.
 #[cfg(all(feature = "serde", feature = "std", feature = "http"))]
-const NOT_PLAYED: [(&str, &str); 20] = [
+const NOT_PLAYED: [(&str, &str); 24] = [
     ("Limit::charge", "played for each limit"),
     ("Limit::leaves", "played for each limit"),
     ("Limit::peek", "played for each limit"),
@@ -300,10 +300,17 @@ const NOT_PLAYED: [(&str, &str); 20] = [
     ("Recorder::into_scheduler", "takes nothing"),
     ("Recorder::new", "takes no number"),
     ("Recorder::next", "hands on to Scheduler::next"),
+    ("Recorder::notice", "takes nothing"),
     ("Recorder::postpone", "hands on to Scheduler::postpone"),
     ("Recorder::prioritise", "hands on to Scheduler::prioritise"),
     ("Recorder::rebase", "hands on to Scheduler::rebase"),
     ("Recorder::scheduler", "takes nothing"),
+    ("Recorder::set_bounds", "hands on to Scheduler::set_bounds"),
+    (
+        "Recorder::set_patience",
+        "hands on to Scheduler::set_patience",
+    ),
+    ("Recorder::set_weight", "hands on to Scheduler::set_weight"),
     ("Recorder::submit", "hands on to Scheduler::submit"),
     ("Replay::new", "takes no number"),
     ("Replay::scheduler", "takes nothing"),
