@@ -107,8 +107,9 @@ struct Details(String, String, String, Option<Duration>);
 /// use sendwhen::{Record, Recorder, Replay, ReplayError, Scheduler};
 ///
 /// let mut log = String::new();
-/// let write = |record: &_| log = serde_json::to_string(record).unwrap();
-/// let _recorder = Recorder::new(Scheduler::new(42), write);
+/// drop(Recorder::new(Scheduler::new(42), |record| {
+///     log = serde_json::to_string(record).unwrap();
+/// }));
 /// let mut replay = Replay::new();
 /// assert!(replay.scheduler().is_none());
 /// replay.step(serde_json::from_str(&log)?)?;
