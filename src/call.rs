@@ -160,18 +160,8 @@ impl Call {
             return None;
         }
         let policy = *pools.policy();
-        if !self.life.is_refused_here(now, pools.guard(), &policy) {
-            return None;
-        }
-        Some(match self.life.standing(now) {
-            Standing::GiveUp(why) => Decision::GiveUp(why),
-            Standing::Hold(wait) => Decision::Wait(wait),
-            // Full jitter may draw nothing; a wait is always in the future.
-            Standing::Ask | Standing::Sent(_) | Standing::Deliver => Decision::Wait(Wait {
-                until: Instant::from_nanos(now.as_nanos().saturating_add(1)),
-                cause: Cause::Backoff,
-            }),
-        })
+        let refused = self.life.refused_here(now, pools.guard(), &policy)?;
+        Some(refused.map_or_else(Decision::GiveUp, Decision::Wait))
     }
 
     fn ask<P: Pools + ?Sized>(&mut self, pools: &mut P, now: Instant) -> Decision {

@@ -21,7 +21,7 @@
 use core::time::Duration;
 
 use crate::{
-    decision::{Class, ErrorDetails, Event, Failure, GiveUp, Wait},
+    decision::{Cause, Class, ErrorDetails, Event, Failure, GiveUp, Wait},
     hints::{Dialect, ServerHints},
     request::Usage,
     retry::{Failed, Guard, LimitMessage, Phase, RETRIED, Receipt, RetryPolicy, classify, place},
@@ -338,20 +338,29 @@ impl Life {
         }
     }
 
-    /// Whether client-side throttling refuses it at `now`, when it might be
-    /// sent. That counts as an attempt, which met an overload.
-    pub(crate) fn is_refused_here(
+    /// What becomes of it where client-side throttling refuses it at `now`, when
+    /// it might be sent: until when it waits, or why it is over. That counts as
+    /// an attempt, which met an overload. `None` where it is not refused.
+    pub(crate) fn refused_here(
         &mut self,
         now: Instant,
         guard: &mut Guard,
         policy: &RetryPolicy,
-    ) -> bool {
-        let refused = guard.refuses(now, &mut self.rng);
-        if refused {
-            self.attempts = self.attempts.saturating_add(1);
-            self.failed(now, Class::Overloaded, None, policy);
+    ) -> Option<Result<Wait, GiveUp>> {
+        if !guard.refuses(now, &mut self.rng) {
+            return None;
         }
-        refused
+        self.attempts = self.attempts.saturating_add(1);
+        self.failed(now, Class::Overloaded, None, policy);
+        Some(match self.standing(now) {
+            Standing::GiveUp(why) => Err(why),
+            Standing::Hold(wait) => Ok(wait),
+            // Full jitter may draw nothing; a wait is always in the future.
+            Standing::Ask | Standing::Sent(_) | Standing::Deliver => Ok(Wait {
+                until: now.just_after(),
+                cause: Cause::Backoff,
+            }),
+        })
     }
 
     /// An attempt failed: queues the next one, or gives up.

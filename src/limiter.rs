@@ -1298,7 +1298,7 @@ impl Verdict {
 
     fn wait(&mut self, until: Instant, cause: Cause, earliest: Instant) {
         // Later than now in any case, but at the end of the clock.
-        let soonest = Instant::from_nanos(self.now.as_nanos().saturating_add(1));
+        let soonest = self.now.just_after();
         let until = until.max(soonest);
         if self.wait.is_none_or(|wait| wait.until < until) {
             self.wait = Some(Wait { until, cause });

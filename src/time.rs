@@ -81,6 +81,11 @@ impl Instant {
         Self(self.0.saturating_sub(nanos(span)))
     }
 
+    /// The next instant; past the end of the clock, its end.
+    pub(crate) const fn just_after(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// How long after `earlier` this is; nothing where it is not after it.
     #[inline]
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {

@@ -1507,44 +1507,25 @@ mod tests {
 
     #[test]
     fn when_it_is_full_again_is_finer_than_what_remains() {
-        let mut ledger = ledger(Counting::AtAdmission);
-        let entry = ledger.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
-        let seen = Seen {
-            number: 0,
-            sent: at(0),
-            entry: &entry,
+        // 300 were taken, and 200 to 400 are shown to remain.
+        let shown = |full| {
+            let mut ledger = ledger(Counting::AtAdmission);
+            let entry = ledger.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
+            let seen = Seen {
+                number: 0,
+                sent: at(0),
+                entry: &entry,
+            };
+            let meter = shows(300, 100);
+            ledger.observe(at(0), Some(seen), &meter, full, 0, true, &Sending::NONE);
+            ledger
         };
-        // 200 to 400 remain, and it is full in 35 to 36 seconds.
-        let full = whole(35_000, 36_000);
-        ledger.observe(
-            at(0),
-            Some(seen),
-            &shows(300, 100),
-            full,
-            0,
-            true,
-            &Sending::NONE,
-        );
+        // It is full in 35 to 36 seconds.
+        let ledger = shown(whole(35_000, 36_000));
         assert_eq!(level(&ledger, at(0)), 600 - 355);
         assert_eq!(ledger.rounding, 5, "half a second");
         // One that cannot be is not believed: the bucket is not what it seems.
-        let mut other = self::ledger(Counting::AtAdmission);
-        let entry = other.charge(at(0), 300, Spread::NONE, 0, &Sending::NONE);
-        let seen = Seen {
-            number: 0,
-            sent: at(0),
-            entry: &entry,
-        };
-        let full = whole(5_000, 6_000);
-        other.observe(
-            at(0),
-            Some(seen),
-            &shows(300, 100),
-            full,
-            0,
-            true,
-            &Sending::NONE,
-        );
+        let other = shown(whole(5_000, 6_000));
         assert_eq!(other.rounding, 100);
         assert_eq!(level(&other, at(0)), 300);
     }

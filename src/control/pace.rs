@@ -163,7 +163,7 @@ impl Pace {
             self.settles = now.saturating_add(longer.min(LATEST));
         }
         self.refusal = Some(now);
-        self.lines.iter().all(|line| line.span == 0)
+        !self.measured
     }
 
     /// All that were refused at `at` are known.

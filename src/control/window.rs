@@ -445,7 +445,7 @@ impl Window {
         if self.is_log {
             let due = self.live().take_while(|cell| self.back(cell.sent) <= now);
             if let Some(last) = due.last() {
-                self.give_back_to(Instant::from_nanos(last.sent.as_nanos().saturating_add(1)));
+                self.give_back_to(last.sent.just_after());
             }
         }
     }
@@ -457,7 +457,7 @@ impl Window {
         let mut given = self.given;
         for cell in over {
             count = usize::saturating_add(count, 1);
-            ended = Instant::from_nanos(cell.sent.as_nanos().saturating_add(1));
+            ended = cell.sent.just_after();
             given = given.wrapping_add(cell.amount);
         }
         self.given = given;

@@ -26,6 +26,13 @@ pub(super) struct Civil {
     pub(super) clock: Clock,
 }
 
+/// A year of four digits, as two numbers of two.
+pub(super) fn year(century: u8, of_century: u8) -> i64 {
+    i64::from(century)
+        .saturating_mul(100)
+        .saturating_add(of_century.into())
+}
+
 /// A time of day.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Clock {

@@ -21,7 +21,7 @@
 use core::fmt;
 
 use super::{
-    calendar::{Civil, Clock},
+    calendar::{Civil, Clock, year},
     number::{Form, four, two},
     same,
 };
@@ -125,22 +125,20 @@ fn imf_fixdate(text: &[u8]) -> Option<UnixTime> {
     const YEAR: Form = Form::of(*b"___ 0000");
     const TIME: Form = Form::of(*b" 00:00:_");
     let (day, rest) = text.split_first_chunk::<8>()?;
-    let (year, rest) = rest.split_first_chunk::<8>()?;
+    let (month_year, rest) = rest.split_first_chunk::<8>()?;
     let (time, rest) = rest.split_first_chunk::<8>()?;
     let &[w0, w1, w2, ..] = day;
-    let &[o0, o1, o2, ..] = year;
+    let &[o0, o1, o2, ..] = month_year;
     let &[.., tens] = time;
     let [_, _, _, _, _, day, ..] = DAY.pairs(*day)?;
-    let [_, _, _, _, century, _, years, _] = YEAR.pairs(*year)?;
+    let [_, _, _, _, century, _, years, _] = YEAR.pairs(*month_year)?;
     let [_, hour, _, _, minute, ..] = TIME.pairs(*time)?;
     let (ones, zone) = rest.split_first()?;
     let second = two([tens, *ones])?;
     same(zone, b" GMT").then_some(())?;
     is_short_day([w0, w1, w2]).then_some(())?;
     Civil {
-        year: i64::from(century)
-            .checked_mul(100)?
-            .checked_add(years.into())?,
+        year: year(century, years),
         month: month([o0, o1, o2])?,
         day: day.into(),
         clock: Clock::new(hour.into(), minute.into(), second, 0)?,

@@ -13,7 +13,7 @@
 use core::fmt;
 
 use super::{
-    calendar::{Civil, Clock},
+    calendar::{Civil, Clock, year},
     number::{Form, four, two},
 };
 use crate::time::UnixTime;
@@ -49,9 +49,7 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<UnixTime> {
     };
     let second = two([*s0, *s1])?;
     Civil {
-        year: i64::from(century)
-            .checked_mul(100)?
-            .checked_add(years.into())?,
+        year: year(century, years),
         month: month.into(),
         day: day.into(),
         clock: Clock::new(hour.into(), minute.into(), second, milli)?,

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    Scheduler, after,
+    Scheduler,
     entry::{Active, At},
     index,
     job::{Dropped, Next},
@@ -12,8 +12,8 @@ use super::{
     route::{Block, Route, State, Top},
 };
 use crate::{
-    decision::{Attempt, Cause, Denied, GiveUp, Never, Wait},
-    life::{Life, Standing},
+    decision::{Attempt, Cause, Denied, GiveUp, Never},
+    life::Life,
     request::Request,
     time::Instant,
 };
@@ -247,7 +247,7 @@ impl Scheduler {
             slot: wish.slot,
             aged,
             start: refused.start,
-            again: again.min(wish.start_by).max(after(now)),
+            again: again.min(wish.start_by).max(now.just_after()),
             cause: refused.cause,
             pool: refused.pool,
             alternative,
@@ -331,7 +331,7 @@ impl Scheduler {
         claim: &Claim,
     ) -> Option<Refused> {
         let behind = Refused {
-            start: claim.block.start.max(after(now)),
+            start: claim.block.start.max(now.just_after()),
             cause: claim.block.cause,
             pool: claim.block.pool,
             behind: true,
@@ -490,18 +490,17 @@ impl Scheduler {
         let (Some(call), Some(active)) = (self.calls.get(slot), self.active.get_mut(life)) else {
             return false;
         };
-        let policy = call.policy(*pool.limiter.retry_policy());
-        let guard = pool.limiter.retry_guard();
-        if !guard.throttles() || !active.life.is_refused_here(now, guard, &policy) {
+        if !pool.limiter.retry_guard().throttles() {
             return false;
         }
-        match active.life.standing(now) {
-            Standing::GiveUp(why) => self.drop_call(slot, Dropped::GivenUp(why)),
-            Standing::Hold(wait) => self.hold(slot, wait),
-            // Full jitter may draw nothing; a wait is always in the future.
-            Standing::Ask | Standing::Sent(_) | Standing::Deliver => {
-                let (until, cause) = (after(now), Cause::Backoff);
-                self.hold(slot, Wait { until, cause });
+        let policy = call.policy(*pool.limiter.retry_policy());
+        let guard = pool.limiter.retry_guard();
+        match active.life.refused_here(now, guard, &policy) {
+            None => return false,
+            Some(Err(why)) => self.drop_call(slot, Dropped::GivenUp(why)),
+            Some(Ok(wait)) => {
+                self.withdraw(slot);
+                self.hold(slot, wait);
             }
         }
         true
@@ -513,10 +512,7 @@ impl Scheduler {
         let Some(home) = self.routes.get(index(number)).map(|route| route.home) else {
             return;
         };
-        let weight = self
-            .tenants
-            .get(&tenant)
-            .map_or(1, |known| known.weight.get());
+        let weight = self.weight_of(tenant);
         let Some(site) = self.sites.get_mut(index(home)) else {
             return;
         };
@@ -736,7 +732,7 @@ impl Scheduler {
             let half = left.checked_div(2).unwrap_or_default();
             let next = by.max(now).saturating_add(half).min(wish.start_by);
             if let Some(call) = self.calls.get_mut(slot) {
-                call.critical = next.max(after(now)).max(after(by));
+                call.critical = next.max(now.just_after()).max(by.just_after());
                 let place = call.critical_place();
                 if let Some(route) = self.routes.get_mut(index(number)) {
                     route.criticals.insert(place, slot);
@@ -770,7 +766,7 @@ fn check(
             Ok(()) => {}
             Err(Denied::Never(never)) => return Offer::Never(never),
             Err(Denied::Until { wait, .. }) => {
-                let start = wait.until.max(after(now));
+                let start = wait.until.max(now.just_after());
                 if refused.is_none_or(|refused| refused.start < start) {
                     refused = Some(Refused {
                         start,

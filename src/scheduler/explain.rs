@@ -257,7 +257,7 @@ impl Scheduler {
         self.calls.get(slot).map_or(0, |call| call.cost)
     }
 
-    fn weight_of(&self, tenant: u32) -> u32 {
+    pub(super) fn weight_of(&self, tenant: u32) -> u32 {
         self.tenants.get(&tenant).map_or(1, |t| t.weight.get())
     }
 }

@@ -822,9 +822,8 @@ impl Scheduler {
         self.loss_of(route);
     }
 
-    /// Takes a call out of the queue until a later instant.
+    /// Keeps a call that is not queued from going until a later instant.
     fn hold(&mut self, slot: u32, wait: Wait) {
-        self.withdraw(slot);
         let Some(call) = self.calls.get_mut(slot) else {
             return;
         };
@@ -906,12 +905,9 @@ impl Scheduler {
         let (tenant, cost) = (call.tenant, call.cost);
         let verdict = match active.life.standing(now) {
             Standing::Hold(wait) => {
-                call.at = At::Held;
-                active.hold = wait;
-                self.held.insert((wait.until, call.number), slot);
                 self.flying = self.flying.saturating_sub(1);
                 self.load(tenant, cost);
-                self.watch_start(slot);
+                self.hold(slot, wait);
                 Verdict::Queued
             }
             Standing::Ask => {
@@ -986,7 +982,7 @@ impl Scheduler {
         match first {
             None => Next::Idle,
             Some(wait) => Next::Wait(Wait {
-                until: self.clock.outside(wait.until.max(after(now))),
+                until: self.clock.outside(wait.until.max(now.just_after())),
                 cause: wait.cause,
             }),
         }
@@ -1012,11 +1008,6 @@ impl Scheduler {
             .filter(|(soonest, _)| *soonest > until)
             .map(|(_, cause)| cause)
     }
-}
-
-/// The next instant after `now`, but at the end of the clock.
-const fn after(now: Instant) -> Instant {
-    Instant::from_nanos(now.as_nanos().saturating_add(1))
 }
 
 /// The permits of a call that is under way, and the pools that gave them; some

@@ -51,7 +51,7 @@ const UNITS: [Unit; 8] = [
     Unit::Other,
 ];
 
-const CLASSES: [Class; 9] = [
+pub(crate) const CLASSES: [Class; 9] = [
     Class::Success,
     Class::Throttled(None),
     Class::Concurrency,

@@ -212,18 +212,8 @@ fn variants(world: &mut World) {
     for per_mille in [0, 1, 1_000, u16::MAX - 1, u16::MAX] {
         world.give([Jitter::Above { per_mille }, Jitter::Below { per_mille }]);
     }
-    world.give([
-        Class::Success,
-        Class::Throttled(None),
-        Class::Throttled(Some(Dimension::Requests)),
-        Class::Concurrency,
-        Class::Acceleration,
-        Class::Overloaded,
-        Class::Transient,
-        Class::Exhausted,
-        Class::NotEntitled,
-        Class::CallerError,
-    ]);
+    world.give(crate::words::CLASSES);
+    world.give([Class::Throttled(Some(Dimension::Requests))]);
     world.give([Cause::Backoff, Cause::Limit(Dimension::Requests)]);
     world.give([
         Family::Standard,
