@@ -598,7 +598,7 @@ impl Limiter {
         if let Some(until) = self.concurrency.bound(now) {
             verdict.wait(until, Cause::InFlight, until);
         }
-        if let Some(until) = self.slow_start.bound(now, self.blind) {
+        if let Some(until) = self.slow_start.bound(now) {
             verdict.wait(until, Cause::Confirmation, now);
         }
         if let Some(until) = self.outage.bound(now, self.slow_start.fates(now)) {
@@ -766,7 +766,7 @@ impl Limiter {
             self.open_up(Binding::of(Cause::SendRate));
         }
         permit.slice = self.flights.take(now, cost);
-        permit.young = Some(self.slow_start.take(now));
+        permit.young = Some(self.slow_start.take(now, self.blind));
     }
 
     /// Its request took nothing: gives all back but the place in flight.
@@ -1155,6 +1155,7 @@ impl Limiter {
             self.too_many(now, permit);
         } else {
             self.pause.until(now.saturating_add(wait));
+            self.slow_start.tread();
         }
     }
 

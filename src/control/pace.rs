@@ -15,8 +15,10 @@ use crate::{
 /// takes, however long it was. From a refusal on it is sent at that rate, and one
 /// request more in as long a time as it was measured over: if the rate is right,
 /// the next refusal comes after about that time, and there are as many as
-/// doublings of the first interval in the whole run. What is not sent the bucket
-/// keeps, as far as it can: at most as much as it gave until the first refusal.
+/// doublings of the first interval in the whole run. Where requests differ much
+/// it comes sooner, as a walk at random from an empty bucket does: then more and
+/// more is left in it. What is not sent the bucket keeps, as far as it can: at
+/// most as much as it gave until the first refusal.
 ///
 /// Which of the dimensions the bucket counts nobody says. The rates of all are
 /// measured; of the right one the same comes out each time, and the others bind
@@ -35,6 +37,13 @@ pub(crate) struct Pace {
     barren: u32,
     /// Whether any rate was measured.
     measured: bool,
+    /// The first after a refusal goes alone for so long: until its own refusal
+    /// would be back.
+    alone: Duration,
+    /// So many requests' worth is left in the bucket after a refusal.
+    cushion: u64,
+    /// How many had been sent when a refusal last taught anything.
+    taught: u64,
     lines: [Line; Dimension::COUNT],
 }
 
@@ -57,6 +66,9 @@ struct Line {
     off: u32,
     seen: u8,
     binds: bool,
+    /// How often in a row the rate was found to be no higher than it was believed
+    /// to be, up to [`CALMEST`].
+    calm: u8,
 }
 
 /// So much had been let in then.
@@ -71,13 +83,25 @@ const WHOLE: u32 = 1 << 16;
 
 /// Whoever is not refused for so many times the span over which a rate was
 /// measured, or for as long as so many requests take, is too slow: the rate is
-/// doubled then, and each time that passes again.
+/// half as much again then, and each time that passes again. Twice as many
+/// requests each time that this found no higher rate, up to so often.
 const STALE: u64 = 2;
-const MANY: u64 = 256;
+const MANY: u64 = 128;
+const CALMEST: u8 = 2;
 
 /// Beyond what a bucket bears it may be in debt for a while. Nothing is lost by
 /// asking late, as long as it is not full.
 const LATEST: Duration = Duration::from_secs(8);
+
+/// One refusal in fewer requests than this is too many, and a part of what was
+/// sent, of two to this power, is left in the bucket for it, which is lost at the
+/// end; and at most so many requests' worth.
+const SOON: u64 = 128;
+const PART_LEFT: u32 = 6;
+const MOST_LEFT: u64 = 64;
+
+/// In which the rates that rise are reckoned.
+const EIGHTHS: u64 = 8;
 
 /// An interval in which fewer were let in is too short to say anything.
 const FEW: u64 = 4;
@@ -91,6 +115,9 @@ impl Pace {
             settles: Instant::ZERO,
             barren: 0,
             measured: false,
+            alone: Duration::ZERO,
+            cushion: 0,
+            taught: 0,
             lines: [Line::UNKNOWN; Dimension::COUNT],
         }
     }
@@ -113,6 +140,7 @@ impl Pace {
                     None => line.base,
                 };
                 let mean = mean(self.counts.get(dimension), self.sent);
+                let wanted = wanted.saturating_add(self.cushion.saturating_mul(mean));
                 until = until.max(line.reaches(base, wanted, mean));
             }
         }
@@ -124,6 +152,7 @@ impl Pace {
     pub(crate) fn sent(&mut self, now: Instant, cost: &Cost) -> bool {
         let learnt = self.refusal.take().is_some_and(|at| {
             self.learn(at);
+            self.settles = now.saturating_add(self.alone);
             true
         });
         if self.measured {
@@ -158,8 +187,9 @@ impl Pace {
     /// One was refused, for reasons that nobody knows, which was sent so long
     /// ago. True where nothing is known of any rate yet.
     pub(crate) fn refused(&mut self, now: Instant, took: Duration) -> bool {
-        if now >= self.settles {
-            let longer = volley(took).saturating_mul(1 << self.barren.min(16));
+        if now >= self.settles || self.refusal.is_none() {
+            self.alone = volley(took);
+            let longer = self.alone.saturating_mul(1 << self.barren.min(16));
             self.settles = now.saturating_add(longer.min(LATEST));
         }
         self.refusal = Some(now);
@@ -174,11 +204,12 @@ impl Pace {
                 fruitful |= line.learn(Point { at, count }, mean(count, self.sent));
             }
         }
-        self.barren = if fruitful {
-            0
+        if fruitful {
+            self.barren = 0;
+            self.leave_more();
         } else {
-            self.barren.saturating_add(1)
-        };
+            self.barren = self.barren.saturating_add(1);
+        }
         let known = self.lines.iter().filter(|line| line.seen > 1);
         let best = known.map(|line| line.off).min().unwrap_or(WHOLE);
         let most = best.saturating_mul(2).saturating_add(WHOLE >> 6);
@@ -186,6 +217,25 @@ impl Pace {
         for line in &mut self.lines {
             line.binds = line.span > 0 && (line.seen < 2 || line.off <= most);
         }
+    }
+
+    /// A refusal: where it came soon after the one before, what requests differ
+    /// by empties the bucket, so more is to be left in it.
+    fn leave_more(&mut self) {
+        let passed = self.sent.saturating_sub(self.taught);
+        self.taught = self.sent;
+        if !self.measured {
+            return;
+        }
+        self.cushion = if passed < SOON {
+            let more = self
+                .cushion
+                .saturating_add(self.cushion >> 1)
+                .saturating_add(3);
+            more.min(self.sent >> PART_LEFT).min(MOST_LEFT)
+        } else {
+            self.cushion.saturating_sub(self.cushion >> 2)
+        };
     }
 }
 
@@ -200,6 +250,7 @@ impl Line {
         off: 0,
         seen: 0,
         binds: false,
+        calm: 0,
     };
 
     /// A refusal. True where anything was let in since the one before.
@@ -239,6 +290,11 @@ impl Line {
     fn compare(&mut self, count: u64, span: u64, mean: u64) {
         let expected = part(self.amount, span, self.span).max(1);
         let by = count.abs_diff(expected).saturating_sub(mean);
+        self.calm = if count > expected && by > expected >> 4 {
+            0
+        } else {
+            self.calm.saturating_add(1).min(CALMEST)
+        };
         let off = u32::try_from(part(by, WHOLE.into(), expected)).unwrap_or(WHOLE);
         let off = off.min(WHOLE);
         let step = self.off.abs_diff(off).div_ceil(4);
@@ -271,18 +327,22 @@ impl Line {
     fn reaches(&self, base: Point, count: u64, mean: u64) -> Instant {
         let need = count.saturating_sub(base.count);
         let rate = self.amount.saturating_add(mean);
-        let patience = part_up(MANY.saturating_mul(mean), self.span, self.amount)
-            .min(self.span.saturating_mul(STALE))
-            .max(1);
+        let patience = part_up(
+            (MANY << self.calm).saturating_mul(mean),
+            self.span,
+            self.amount,
+        )
+        .min(self.span.saturating_mul(STALE))
+        .max(1);
         // What is left to wait for at the rate as it was measured.
         let mut left = part_up(need, self.span, rate);
-        let (mut span, mut times) = (0_u64, 1_u64);
-        while let Some(beyond) = left.checked_sub(patience.saturating_mul(times)) {
+        let (mut span, mut eighths) = (0_u64, EIGHTHS);
+        while let Some(beyond) = left.checked_sub(part(patience, eighths, EIGHTHS)) {
             left = beyond;
             span = span.saturating_add(patience);
-            times = times.saturating_mul(2);
+            eighths = eighths.saturating_add(eighths >> 1);
         }
-        let last = left.div_ceil(times.max(1));
+        let last = part_up(left, EIGHTHS, eighths);
         base.at
             .saturating_add(Duration::from_nanos(span.saturating_add(last)))
     }
@@ -420,14 +480,16 @@ mod tests {
                 .take_while(|&count| line.reaches(base, count, 1) <= end)
                 .count()
         };
-        // Eleven a second for two seconds, then 22, then 44 ..
+        // Eleven a second for two seconds, then 16.5, then 24.75 ..
         let rates = [2, 4, 6, 8, 16].map(|secs| sent_in(&line, secs));
-        assert_eq!(rates, [22, 66, 154, 330, 5_610]);
-        // Or after 256 of them, where those were measured over longer.
+        assert_eq!(rates, [22, 55, 104, 178, 1_072]);
+        // Or after 256 of them, where it was measured over longer and found to be
+        // right once.
+        line.calm = 1;
         line.amount = 1_000;
         line.span = SECOND * 100;
         assert_eq!(sent_in(&line, 25), 250);
-        assert_eq!(sent_in(&line, 51), 256 + 508);
+        assert_eq!(sent_in(&line, 51), 256 + 381);
     }
 
     #[test]

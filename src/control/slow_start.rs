@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use super::outage::Fates;
-use crate::{limit::Flights, time::Instant};
+use crate::{
+    limit::Flights,
+    time::{Instant, nanos},
+};
 
 /// Slow start: a few at first, one more for each that the server did not
 /// refuse.
@@ -25,16 +28,24 @@ pub(crate) struct SlowStart {
     first: u32,
     /// When it was last cut.
     cut: Option<Instant>,
+    /// Whether something refused lately that no head shows.
+    wary: bool,
+    /// When the next would be due at an even pace, and from when on it may be
+    /// sent.
+    due: Instant,
+    next: Instant,
 }
 
 /// Twice the time in which a refusal comes back, where nothing is known of it
 /// yet.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// Where nothing is known of limits, no more than such a part of those that were
-/// borne, of two to this power, are sent at once, and so many always: when the
-/// bucket is empty, that is how many are refused.
+/// Where nothing is known of limits, or of what refuses, no more than such a part
+/// of those that were borne, of two to this power, are sent in that time, and so
+/// many always, an eighth of them and four at once: what is sent in the round trip
+/// of the first refusal is refused with it.
 const BLIND: u32 = 4;
+const WARY: u32 = 3;
 const AT_LEAST: i64 = 16;
 
 /// A burst of refusals is one piece of news.
@@ -48,27 +59,49 @@ impl SlowStart {
             base: first as i64,
             first,
             cut: None,
+            wary: false,
+            due: Instant::ZERO,
+            next: Instant::ZERO,
         }
     }
 
     /// `None` where one more may be sent, else the instant from which it may if
-    /// nothing is heard. Who is `blind` knows nothing of limits.
-    pub(crate) fn bound(&self, now: Instant, blind: bool) -> Option<Instant> {
+    /// nothing is heard.
+    pub(crate) fn bound(&self, now: Instant) -> Option<Instant> {
         // young < base + sent - young, where only young depends on time.
-        let total = self.base.saturating_add(self.sent).max(1);
-        let mut cap = total.saturating_add(1).checked_div(2).unwrap_or(1);
-        if blind {
-            let least = AT_LEAST.max(i64::from(self.first));
-            cap = cap.min((total >> BLIND).max(least));
-        }
-        self.young
-            .below(now, u32::try_from(cap).unwrap_or(u32::MAX))
+        let cap = self.total().saturating_add(1).checked_div(2).unwrap_or(1);
+        let young = self
+            .young
+            .below(now, u32::try_from(cap).unwrap_or(u32::MAX));
+        young.max(Some(self.next).filter(|&next| now < next))
     }
 
-    /// One is sent. Gives what [`heard`](Self::heard) wants to know of it.
-    pub(crate) fn take(&mut self, now: Instant) -> u64 {
+    /// One is sent. Gives what [`heard`](Self::heard) wants to know of it. Who
+    /// is `blind` knows nothing of limits.
+    pub(crate) fn take(&mut self, now: Instant, blind: bool) -> u64 {
+        if blind || self.wary {
+            self.space(now, if blind { BLIND } else { WARY });
+        }
         self.sent = self.sent.saturating_add(1);
         self.young.take_some(now, 1)
+    }
+
+    /// Spaces out those after one that is sent now.
+    fn space(&mut self, now: Instant, part: u32) {
+        let first = self.first.into();
+        let count = (self.total() >> part).max(AT_LEAST.max(first));
+        let count = count.unsigned_abs();
+        let spacing = nanos(SILENCE).checked_div(count).unwrap_or(1);
+        let burst = (count >> 3).saturating_add(4).max(first.unsigned_abs());
+        let due = self.due.max(now).as_nanos().saturating_add(spacing);
+        self.due = Instant::from_nanos(due);
+        let early = spacing.saturating_mul(burst.saturating_sub(1));
+        self.next = Instant::from_nanos(due.saturating_sub(early));
+    }
+
+    /// What the bound is made of: twice those that are young may not be more.
+    fn total(&self) -> i64 {
+        self.base.saturating_add(self.sent).max(1)
     }
 
     /// The server answered one. True where the bound was looser for it.
@@ -84,6 +117,13 @@ impl SlowStart {
             young,
             decided: self.young.below(now, young),
         }
+    }
+
+    /// As at the start, but at an even pace: something refuses that no head
+    /// shows, and what is sent before it is heard comes to nothing.
+    pub(crate) fn tread(&mut self) {
+        self.restart();
+        self.wary = true;
     }
 
     /// As at the start: whatever was borne before, or is out, may not be now.
@@ -123,38 +163,75 @@ mod tests {
 
     fn send_all(start: &mut SlowStart, now: Instant) -> std::vec::Vec<u64> {
         let mut marks = std::vec::Vec::new();
-        while start.bound(now, false).is_none() && marks.len() < 1_000 {
-            marks.push(start.take(now));
+        while start.bound(now).is_none() && marks.len() < 1_000 {
+            marks.push(start.take(now, false));
         }
         marks
+    }
+
+    /// Sends what it may until `end`, all of which is heard 50 ms later.
+    fn run(start: &mut SlowStart, from: Instant, end: Instant) -> u64 {
+        let (mut now, mut sent) = (from, 0);
+        let mut out = std::collections::VecDeque::new();
+        while now < end {
+            while let Some(&(at, mark)) = out.front().filter(|&&(at, _)| at <= now) {
+                start.heard(at, mark);
+                out.pop_front();
+            }
+            match start.bound(now) {
+                Some(until) => now = out.front().map_or(until, |&(at, _)| at.min(until)),
+                None => {
+                    let mark = start.take(now, true);
+                    out.push_back((now.saturating_add(Duration::from_millis(50)), mark));
+                    sent += 1;
+                }
+            }
+        }
+        sent
     }
 
     #[test]
     fn who_sees_no_limit_sends_a_sixteenth_of_what_was_borne() {
         let mut start = SlowStart::new(2);
-        let mut now = Instant::ZERO;
-        let (mut borne, mut most) = (0, 0);
+        let (mut now, mut borne) = (Instant::ZERO, 0_u64);
         for _ in 0..100 {
-            let mut marks = std::vec::Vec::new();
-            while start.bound(now, true).is_none() {
-                marks.push(start.take(now));
-            }
-            let round = marks.len();
-            assert!(round <= 16.max(borne / 15 + 1), "{round} after {borne}");
-            (borne, most) = (borne + round, most.max(round));
-            now = now.saturating_add(Duration::from_millis(50));
-            for mark in marks {
-                start.heard(now, mark);
-            }
+            let end = now.saturating_add(SILENCE);
+            let sent = run(&mut start, now, end);
+            // An eighth of them at once, and what is borne meanwhile.
+            let most = 16.max(borne / 15) * 5 / 4 + 4;
+            assert!(sent <= most, "{sent} after {borne}");
+            (now, borne) = (end, borne + sent);
         }
-        assert!(most > 1_000, "{most}");
+        assert!(borne > 10_000, "{borne}");
         // Whoever asked for more to begin with gets it.
         let mut start = SlowStart::new(40);
         for _ in 0..40 {
-            assert_eq!(start.bound(now, true), None);
-            start.take(now);
+            assert_eq!(start.bound(now), None);
+            start.take(now, true);
         }
-        assert!(start.bound(now, true).is_some());
+        assert!(start.bound(now).is_some());
+    }
+
+    #[test]
+    fn whoever_was_refused_for_what_no_head_shows_goes_at_an_even_pace() {
+        let mut start = SlowStart::new(2);
+        let mut now = Instant::ZERO;
+        for _ in 0..8 {
+            for mark in send_all(&mut start, now) {
+                start.heard(now, mark);
+            }
+        }
+        start.tread();
+        // Sixteen in 300 ms, one each 18.75 ms, after six at once.
+        let mut sent = 0;
+        for _ in 0..200 {
+            for mark in send_all(&mut start, now) {
+                start.heard(now, mark);
+                sent += 1;
+            }
+            now = now.saturating_add(Duration::from_millis(1));
+        }
+        assert_eq!(sent, 5 + 200_000 / 18_750 + 1);
     }
 
     #[test]
@@ -177,11 +254,11 @@ mod tests {
     fn silence_counts_as_admitted() {
         let mut start = SlowStart::new(2);
         assert_eq!(send_all(&mut start, Instant::ZERO).len(), 2);
-        let until = start.bound(Instant::ZERO, false).unwrap();
+        let until = start.bound(Instant::ZERO).unwrap();
         assert!(until >= Instant::from_millis(300));
         assert!(
             start
-                .bound(Instant::from_nanos(until.as_nanos() - 1), false)
+                .bound(Instant::from_nanos(until.as_nanos() - 1))
                 .is_some()
         );
         assert_eq!(send_all(&mut start, until).len(), 4);
@@ -201,15 +278,12 @@ mod tests {
         assert_eq!(marks.len(), 128);
         let mut refused = marks.into_iter();
         start.refused(now, refused.next().unwrap());
-        assert!(
-            start.bound(now, false).is_some(),
-            "127 are out, and 63 may be"
-        );
+        assert!(start.bound(now).is_some(), "127 are out, and 63 may be");
         for mark in refused.by_ref().take(64) {
             start.refused(now, mark);
         }
-        assert!(start.bound(now, false).is_some(), "63 are out");
+        assert!(start.bound(now).is_some(), "63 are out");
         start.refused(now, refused.next().unwrap());
-        assert!(start.bound(now, false).is_none());
+        assert!(start.bound(now).is_none());
     }
 }
