@@ -7,7 +7,9 @@ use std::{
     thread,
 };
 
-use sendwhen_sim::{Ours, Outcome, World, bound, bound_without_debt, peers, run_team, worlds};
+use sendwhen_sim::{
+    Ours, Outcome, World, bound, bound_when_told, bound_without_debt, peers, run_team, worlds,
+};
 use serde::Serialize;
 
 use crate::chart::Drawn;
@@ -45,6 +47,8 @@ pub(crate) struct Run {
     pub(crate) makespan_s: f64,
     /// The makespan of the bound that owes nothing over this one.
     pub(crate) without_debt: f64,
+    /// The same of one that knows no more of limits than it was told.
+    pub(crate) when_told: f64,
     /// The bound's makespan over this one.
     pub(crate) efficiency: f64,
     /// 429s for each completed job.
@@ -115,7 +119,12 @@ pub(crate) fn own<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<Own> {
 }
 
 impl Run {
-    fn new(world: &World, seed: u64, [bound, frugal]: [&Outcome; 2], outcome: &Outcome) -> Self {
+    fn new(
+        world: &World,
+        seed: u64,
+        [bound, frugal, told]: [&Outcome; 3],
+        outcome: &Outcome,
+    ) -> Self {
         Self {
             world: world.name.clone(),
             seed,
@@ -130,6 +139,7 @@ impl Run {
             lost: outcome.lost,
             makespan_s: outcome.makespan as f64 / 1e9,
             without_debt: outcome.efficiency(frugal),
+            when_told: outcome.efficiency(told),
             efficiency: outcome.efficiency(bound),
             refusals: outcome.refusals(),
             wait_p50_s: outcome.wait(0.5),
@@ -204,6 +214,8 @@ fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
     let world = worlds(seed).into_iter().find(|world| world.name == name)?;
     let bound = bound(&world, seed);
     let frugal = bound_without_debt(&world, seed);
+    let told = bound_when_told(&world, seed);
+    let bounds = [&bound, &frugal, &told];
     let mut everyone = vec![Ours::team(&world, seed)];
     if field == Field::Everyone {
         everyone.extend(peers::teams(&world, seed));
@@ -212,12 +224,12 @@ fn one(name: &str, seed: u64, keep: bool, field: Field) -> Option<Compared> {
     let mut drawn = vec![Drawn::new(&bound, bound.makespan)];
     for team in &mut everyone {
         let outcome = run_team(&world, seed, team);
-        runs.push(Run::new(&world, seed, [&bound, &frugal], &outcome));
+        runs.push(Run::new(&world, seed, bounds, &outcome));
         if keep {
             drawn.push(Drawn::new(&outcome, bound.makespan));
         }
     }
-    runs.insert(0, Run::new(&world, seed, [&bound, &frugal], &bound));
+    runs.insert(0, Run::new(&world, seed, bounds, &bound));
     Some(Compared {
         name: String::from(name),
         world,

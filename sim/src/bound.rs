@@ -54,6 +54,16 @@ pub fn bound_without_debt(world: &World, seed: u64) -> Outcome {
     Plan::new(world, seed, &jobs).go(0.0)
 }
 
+/// The same for one who, where limits are not known, sends no more than four
+/// before the first head tells them: whoever sends more cannot know that they
+/// are not refused.
+pub fn bound_when_told(world: &World, seed: u64) -> Outcome {
+    let jobs = world.jobs(seed);
+    let mut plan = Plan::new(world, seed, &jobs);
+    plan.untold = if world.limits_known { 0 } else { 4 };
+    plan.go(0.0)
+}
+
 struct Plan<'a> {
     world: &'a World,
     seed: u64,
@@ -68,6 +78,10 @@ struct Plan<'a> {
     admitted: Vec<u64>,
     client: Places,
     streams: Places,
+    /// How many may be sent before the first head is back, if not any number,
+    /// and when it is.
+    untold: usize,
+    told: Time,
     out: Outcome,
 }
 
@@ -89,6 +103,8 @@ impl<'a> Plan<'a> {
             admitted: vec![0; jobs.len()],
             client: Places::new(world.in_flight.saturating_mul(world.clients)),
             streams: Places::new(spec.concurrency.unwrap_or(usize::MAX)),
+            untold: 0,
+            told: Time::MAX,
             server: Server::new(spec),
             out: Outcome {
                 client: String::from("bound"),
@@ -101,7 +117,7 @@ impl<'a> Plan<'a> {
         let mut at = self.way;
         while let Some(id) = self.first(&mut at) {
             let then = self.client.free(self.streams.free(at));
-            let then = self.awake(then);
+            let then = self.awake(self.informed(then));
             let admits = if then > at {
                 Err(then)
             } else {
@@ -135,6 +151,15 @@ impl<'a> Plan<'a> {
             self.ready.insert((!self.jobs[id].urgent, id));
         }
         self.ready.first().map(|&(_, id)| id)
+    }
+
+    /// What arrives at `at` was sent by one who may send so many.
+    fn informed(&self, at: Time) -> Time {
+        if self.untold > 0 && self.out.completed >= self.untold {
+            at.max(self.told.saturating_add(self.way))
+        } else {
+            at
+        }
     }
 
     /// What arrives at `at` was sent by a process that did not sleep.
@@ -172,6 +197,9 @@ impl<'a> Plan<'a> {
             self.later.push(Reverse((end + self.way, id)));
             return;
         }
+        let streams = self.world.streaming;
+        let head = if streams { at + job.silence } else { whole };
+        self.told = self.told.min(head + self.way);
         self.out.completed += 1;
         self.out.makespan = self.out.makespan.max(end);
         let wait = at - self.way - job.at;

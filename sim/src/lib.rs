@@ -18,7 +18,7 @@ mod work;
 mod world;
 mod worlds;
 
-pub use bound::{bound, bound_without_debt};
+pub use bound::{bound, bound_when_told, bound_without_debt};
 pub use client::{Ask, Client, Verdict};
 pub use head::{Answer, Problem, Shown};
 pub use ours::Ours;
