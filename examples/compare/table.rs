@@ -94,6 +94,22 @@ pub(crate) fn worst(out: &mut impl Write, worlds: &[Compared], seeds: u64) -> io
             own.map_or_else(String::new, |own| format!("{} {own}", own.name())),
         )?;
     }
+    let runs: Vec<&Run> = worlds
+        .iter()
+        .flat_map(|world| &world.runs)
+        .filter(|run| run.client != "bound")
+        .collect();
+    let reach = |figure: fn(&Run) -> f64| runs.iter().filter(|run| figure(run) >= 0.97).count();
+    writeln!(
+        out,
+        "\nOf {} runs {} reach 97 %, {} without debt, {} when told; {} are refused at most\n\
+         once in a hundred.",
+        runs.len(),
+        reach(|run| run.efficiency),
+        reach(|run| run.without_debt),
+        reach(|run| run.when_told),
+        runs.iter().filter(|run| run.refusals <= 0.01).count(),
+    )?;
     Ok(())
 }
 
