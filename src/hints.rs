@@ -13,6 +13,7 @@ use core::time::Duration;
 
 use crate::time::UnixTime;
 
+pub(crate) use self::meters::{Rank, Slot};
 pub use self::{
     dialect::Dialect,
     meter::{Family, Label, Meter, Remaining, Reset, ResetGiven, Unit},

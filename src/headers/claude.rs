@@ -22,9 +22,7 @@ use super::{
     truth,
 };
 use crate::{
-    hints::{
-        Claim, Family, OverageDisabled, Problems, Remaining, ServerHints, Status, Unified, Unit,
-    },
+    hints::{Claim, Family, OverageDisabled, Problems, ServerHints, Status, Unified, Unit},
     units::Dimension,
 };
 
@@ -62,15 +60,14 @@ pub(super) enum UnifiedName {
 
 /// The meter and the member that a whole name in small letters means, which
 /// says nothing else.
-#[inline]
+#[inline(always)]
 pub(super) fn meter_name(name: &[u8]) -> Option<(Key, Member)> {
-    let rest = name.strip_prefix(b"anthropic-")?;
-    let (family, rest) = if let Some(rest) = rest.strip_prefix(b"ratelimit-") {
+    let (family, rest) = if let Some(rest) = name.strip_prefix(b"anthropic-ratelimit-") {
         (Family::Standard, rest)
-    } else if let Some(rest) = rest.strip_prefix(b"priority-") {
+    } else if let Some(rest) = name.strip_prefix(b"anthropic-priority-") {
         (Family::Priority, rest)
     } else {
-        (Family::Fast, rest.strip_prefix(b"fast-")?)
+        (Family::Fast, name.strip_prefix(b"anthropic-fast-")?)
     };
     meter(family, rest)
 }
@@ -84,23 +81,24 @@ pub(super) fn name(name: &[u8]) -> Option<Name> {
     }
 }
 
-/// What follows the name of a pool.
-#[inline]
+/// What follows the name of a pool. Its first letter tells which of the four
+/// units it can be.
+#[inline(always)]
 pub(super) fn meter(family: Family, rest: &[u8]) -> Option<(Key, Member)> {
-    // The last letters tell the member.
-    let (unit, member) = match rest {
-        [unit @ .., b'-', b'l', b'i', b'm', b'i', b't'] => (unit, Member::Limit),
-        [unit @ .., b'-', b'r', b'e', b's', b'e', b't'] => (unit, Member::Reset),
-        _ => (rest.strip_suffix(b"-remaining")?, Member::Remaining),
+    let (dimension, member) = match rest {
+        [b'r', ..] => (Dimension::Requests, rest.strip_prefix(b"requests-")?),
+        [b'i', ..] => (Dimension::InputTokens, rest.strip_prefix(b"input-tokens-")?),
+        [b'o', ..] => (
+            Dimension::OutputTokens,
+            rest.strip_prefix(b"output-tokens-")?,
+        ),
+        _ => (Dimension::TotalTokens, rest.strip_prefix(b"tokens-")?),
     };
-    let dimension = match unit {
-        b"requests" => Dimension::Requests,
-        b"tokens" => Dimension::TotalTokens,
-        _ => match unit.strip_suffix(b"-tokens")? {
-            b"input" => Dimension::InputTokens,
-            b"output" => Dimension::OutputTokens,
-            _ => return None,
-        },
+    let member = match member {
+        b"limit" => Member::Limit,
+        b"remaining" => Member::Remaining,
+        b"reset" => Member::Reset,
+        _ => return None,
     };
     Some((Key::of(family, Unit::Of(dimension)), member))
 }
@@ -173,7 +171,7 @@ impl UnifiedKept {
             }
             UnifiedName::Utilization(place) => {
                 let &(_, key) = WINDOWS.get(place)?;
-                kept.take_share(key, WHOLE.saturating_sub(millionths(text)?), tally);
+                kept.take_signed(key, WHOLE.saturating_sub(millionths(text)?), tally);
             }
             UnifiedName::Claim => keep(&mut self.said.claim, claim(text), Ord::max, tally),
             UnifiedName::Fallback => {
@@ -200,17 +198,14 @@ impl UnifiedKept {
     pub(super) fn finish(&self, kept: &Kept, reading: &Reading, hints: &mut ServerHints) {
         hints.unified = self.said;
         for (&(_, key), &status) in WINDOWS.iter().zip(&self.statuses) {
-            let mut meter = kept.meter(key, reading, hints);
-            meter.status = status;
-            // Below nothing is what was used beyond the whole, -1 too.
-            meter.remaining = kept.left(key).map(|shown| Remaining { shown, rounding: 0 });
-            if status.is_none() && meter.remaining.is_none() && meter.reset.is_none() {
-                continue;
+            let mut slot = kept.share(key, WHOLE, reading, hints);
+            if let Some(status) = status {
+                slot.status(status);
             }
-            meter.limit = meter.remaining.map(|_| WHOLE.unsigned_abs());
-            meter.window =
-                (key.seconds() > 0).then(|| core::time::Duration::from_secs(key.seconds().into()));
-            hints.meters.insert(&meter, &mut hints.problems);
+            if slot.is_said() {
+                let problems = &mut hints.problems;
+                hints.meters.insert_slot(slot, &reading.pool, problems);
+            }
         }
     }
 }

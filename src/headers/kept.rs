@@ -8,21 +8,21 @@ use super::{
     number::{floor, signed, unsigned, with_commas},
     reset::{Bare, BareReset, Raw, resolve, unit_that_fits},
     retry_after::{Member as Part, Members},
-    rfc3339::parse_rfc3339,
+    rfc3339::LastHour,
     table::Table,
     trim,
 };
 use crate::{
     hints::{
-        Dialect, Family, Label, Meter, Meters, Problems, Remaining, Reset, ResetGiven, ServerHints,
-        Unit,
+        Dialect, Family, Label, Meters, Problems, Rank, Remaining, Reset, ResetGiven, ServerHints,
+        Slot, Unit,
     },
     time::UnixTime,
     units::Dimension,
 };
 
-/// Which meter a field belongs to, as its name has it: the family, the unit and
-/// the window in seconds, 0 where the name has none. One number, because it is
+/// Which meter a field belongs to, as its name has it: family and unit, and the
+/// window in seconds, 0 where the name has none. One number, because it is
 /// compared with many others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Key(u64);
@@ -30,36 +30,23 @@ pub(super) struct Key(u64);
 impl Key {
     /// What names without a unit are taken to mean.
     pub(super) const REQUESTS: Self = Self::of(Family::Standard, Unit::Of(Dimension::Requests));
-    const SHARE: u8 = Unit::Share.number();
 
+    #[inline]
     pub(super) const fn of(family: Family, unit: Unit) -> Self {
-        Self(u64::from_be_bytes([
-            0,
-            0,
-            family as u8,
-            unit.number(),
-            0,
-            0,
-            0,
-            0,
-        ]))
+        let [f, u] = Rank::of(family, unit).to_bytes();
+        Self(u64::from_be_bytes([0, 0, f, u, 0, 0, 0, 0]))
     }
 
     pub(super) const fn window(self, seconds: u32) -> Self {
-        let [_, _, family, unit, ..] = self.0.to_be_bytes();
+        let [_, _, f, u, ..] = self.0.to_be_bytes();
         let [a, b, c, d] = seconds.to_be_bytes();
-        Self(u64::from_be_bytes([0, 0, family, unit, a, b, c, d]))
-    }
-
-    pub(super) fn family(self) -> Family {
-        let [_, _, family, ..] = self.0.to_be_bytes();
-        Family::numbered(family)
+        Self(u64::from_be_bytes([0, 0, f, u, a, b, c, d]))
     }
 
     #[inline]
-    pub(super) fn unit(self) -> Unit {
-        let [_, _, _, unit, ..] = self.0.to_be_bytes();
-        Unit::numbered(unit)
+    pub(super) const fn rank(self) -> Rank {
+        let [_, _, f, u, ..] = self.0.to_be_bytes();
+        Rank::from_bytes([f, u])
     }
 
     #[inline]
@@ -70,8 +57,7 @@ impl Key {
 
     #[inline]
     pub(super) const fn is_share(self) -> bool {
-        let [_, _, _, unit, ..] = self.0.to_be_bytes();
-        unit == Self::SHARE
+        self.rank().counts(Unit::Share)
     }
 }
 
@@ -96,6 +82,7 @@ pub(super) struct Kept {
     remaining: Table<Key, i64, { Meters::CAPACITY }>,
     resets: Table<Key, Reverse<Raw>, { Meters::CAPACITY }>,
     windows: Table<Key, Reverse<u32>, 4>,
+    hour: LastHour,
 }
 
 /// What was said of one meter.
@@ -128,6 +115,7 @@ impl Kept {
             remaining: Table::new((key, 0)),
             resets: Table::new((key, Reverse(Raw::Number(0)))),
             windows: Table::new((key, Reverse(0))),
+            hour: LastHour::NONE,
         }
     }
 
@@ -139,8 +127,34 @@ impl Kept {
         !self.resets.is_empty()
     }
 
+    /// Takes a field's value, if it is what most are: digits and nothing else, or
+    /// a date of RFC 3339. `None` where it is not, and nothing was done.
+    ///
+    /// Inlined, because of each of a response's meters it is asked three times.
+    #[inline(always)]
+    pub(super) fn take_plain(
+        &mut self,
+        key: Key,
+        member: Member,
+        value: &[u8],
+        tally: &mut Tally,
+    ) -> Option<()> {
+        match member {
+            Member::Limit => self.limits.take(key, unsigned(value)?, tally),
+            Member::Remaining => {
+                let left = i64::try_from(unsigned(value)?).ok()?;
+                self.remaining.take(key, left, tally);
+            }
+            Member::Reset => {
+                let at = Raw::At(self.hour.read(value)?);
+                self.resets.take(key, Reverse(at), tally);
+            }
+            Member::ResetAfter | Member::Window => return None,
+        }
+        Some(())
+    }
+
     /// Takes a field's value, which may be a list.
-    #[inline]
     pub(super) fn take(&mut self, key: Key, member: Member, value: &[u8], tally: &mut Tally) {
         let value = trim(value);
         // Most values are no list, and to find that out costs as much as to
@@ -177,7 +191,6 @@ impl Kept {
     }
 
     /// `None` where `text` cannot be read.
-    #[inline]
     fn take_one(&mut self, key: Key, member: Member, text: &[u8], tally: &mut Tally) -> Option<()> {
         match member {
             Member::Limit => match text {
@@ -185,41 +198,20 @@ impl Kept {
                 [b'-', magnitude @ ..] => _ = unsigned(magnitude)?,
                 _ => self.take_limit(key, floor(text)?, tally),
             },
-            Member::Remaining => {
-                let left = match signed(text) {
-                    Some(left) => left,
-                    None => i64::try_from(floor(text)?).ok()?,
-                };
-                self.remaining.take(key, left, tally);
-            }
+            Member::Remaining => match signed(text) {
+                Some(left) => self.take_signed(key, left, tally),
+                None => self.take_signed(key, i64::try_from(floor(text)?).ok()?, tally),
+            },
             Member::Reset => {
-                // What the Claude API sends goes first.
-                let raw = match parse_rfc3339(text) {
-                    Some(at) => Raw::At(at),
-                    None => Raw::read(text)?,
-                };
+                let raw = Raw::read(text)?;
                 tally.resets_as(raw);
-                self.resets.take(key, Reverse(raw), tally);
+                self.take_reset(key, raw, tally);
             }
-            Member::ResetAfter | Member::Window => return self.take_rare(key, member, text, tally),
-        }
-        Some(())
-    }
-
-    /// The members that few send, apart from the others to keep these quick.
-    #[cold]
-    fn take_rare(
-        &mut self,
-        key: Key,
-        member: Member,
-        text: &[u8],
-        tally: &mut Tally,
-    ) -> Option<()> {
-        if member == Member::Window {
-            let seconds = u32::try_from(unsigned(text)?).ok()?;
-            self.windows.take(key, Reverse(seconds), tally);
-        } else {
-            self.resets.take(key, Reverse(Raw::seconds(text)?), tally);
+            Member::ResetAfter => self.take_reset(key, Raw::seconds(text)?, tally),
+            Member::Window => {
+                let seconds = u32::try_from(unsigned(text)?).ok()?;
+                self.windows.take(key, Reverse(seconds), tally);
+            }
         }
         Some(())
     }
@@ -229,20 +221,15 @@ impl Kept {
     }
 
     pub(super) fn take_remaining(&mut self, key: Key, left: u64, tally: &mut Tally) {
-        self.remaining
-            .take(key, i64::try_from(left).unwrap_or(i64::MAX), tally);
+        self.take_signed(key, i64::try_from(left).unwrap_or(i64::MAX), tally);
     }
 
-    pub(super) fn take_share(&mut self, key: Key, left: i64, tally: &mut Tally) {
+    pub(super) fn take_signed(&mut self, key: Key, left: i64, tally: &mut Tally) {
         self.remaining.take(key, left, tally);
     }
 
     pub(super) fn take_reset(&mut self, key: Key, raw: Raw, tally: &mut Tally) {
         self.resets.take(key, Reverse(raw), tally);
-    }
-
-    pub(super) fn left(&self, key: Key) -> Option<i64> {
-        self.remaining.get(key)
     }
 
     pub(super) fn limit(&self, key: Key) -> Option<u64> {
@@ -324,7 +311,7 @@ impl Kept {
         let late = resets.filter(|&key| self.remaining.get(key).is_none());
         for key in left
             .chain(late)
-            .filter(|&key| self.limits.get(key).is_none())
+            .filter(|&key| self.limits.get(key).is_none() && !key.is_share())
         {
             is_used |= self.put(key, self.said(key), reading, host, policy, hints);
         }
@@ -332,6 +319,9 @@ impl Kept {
     }
 
     /// Puts one meter into `hints`; true where `policy` is its.
+    ///
+    /// Inlined, because it is what most of the time goes to that is left when
+    /// all fields are read.
     #[inline(always)]
     fn put(
         &self,
@@ -342,21 +332,69 @@ impl Kept {
         policy: Option<(u64, u32)>,
         hints: &mut ServerHints,
     ) -> bool {
-        if key.is_share() {
-            return false;
+        let mut slot = Slot::of(key.rank());
+        if let Some(limit) = said.limit {
+            slot.limit(limit);
         }
-        let mut meter = Meter::of(key.family(), key.unit());
-        self.build(&mut meter, key, said, reading, host, hints);
+        // Where the limit is not known, -1 means that this is not either.
+        let left = said.left.filter(|&left| left != -1 || slot.has_limit());
+        if let Some(shown) = left {
+            let rounding = rounding(reading.dialect, key, shown);
+            slot.remaining(Remaining { shown, rounding });
+        }
+        let mut after = None;
+        if let Some(Reverse(raw)) = said.reset {
+            let reset = self.reset(key, raw, reading, host, hints);
+            after = reset.after_date_ms;
+            slot.reset(reset);
+        }
+        let window = match key.seconds() {
+            0 => self.windows.get(key).map_or(0, |Reverse(seconds)| seconds),
+            seconds => seconds,
+        };
+        if window > 0 {
+            slot.window(Duration::from_secs(window.into()));
+        } else if let Dialect::Claude | Dialect::Azure = reading.dialect {
+            // Its limits are per minute, though a bucket is filled all the time.
+            slot.window(MINUTE);
+        } else if let Some(window) = usual_window(reading, key, said, after) {
+            slot.window(window);
+        }
         let policy = policy.filter(|_| key == Key::REQUESTS);
         if let Some((quota, window)) = policy {
-            meter.limit = meter.limit.or(Some(quota));
-            meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
+            if !slot.has_limit() {
+                slot.limit(quota);
+            }
+            slot.window(Duration::from_secs(window.into()));
         }
-        let is_said = meter.limit.is_some() || meter.remaining.is_some() || meter.reset.is_some();
-        if is_said {
-            hints.meters.insert(&meter, &mut hints.problems);
+        if slot.is_said() {
+            let problems = &mut hints.problems;
+            hints.meters.insert_slot(slot, &reading.pool, problems);
         }
         policy.is_some()
+    }
+
+    /// What was said of a subscription's window beside its status.
+    pub(super) fn share(
+        &self,
+        key: Key,
+        whole: i64,
+        reading: &Reading,
+        hints: &mut ServerHints,
+    ) -> Slot {
+        let mut slot = Slot::of(key.rank());
+        if let Some(Reverse(raw)) = self.resets.get(key) {
+            slot.reset(self.reset(key, raw, reading, None, hints));
+        }
+        // Below nothing is what was used beyond the whole, -1 too.
+        if let Some(shown) = self.remaining.get(key) {
+            slot.limit(whole.unsigned_abs());
+            slot.remaining(Remaining { shown, rounding: 0 });
+        }
+        if key.seconds() > 0 {
+            slot.window(Duration::from_secs(key.seconds().into()));
+        }
+        slot
     }
 
     fn said(&self, key: Key) -> Said {
@@ -367,66 +405,29 @@ impl Kept {
         }
     }
 
-    /// The meter of one key, as far as it was told.
-    pub(super) fn meter(&self, key: Key, reading: &Reading, hints: &mut ServerHints) -> Meter {
-        let mut meter = Meter::of(key.family(), key.unit());
-        self.build(&mut meter, key, self.said(key), reading, None, hints);
-        meter
-    }
-
+    /// What `raw` comes to, in a response whose date is in `hints` already.
     #[inline(always)]
-    fn build(
+    fn reset(
         &self,
-        meter: &mut Meter,
         key: Key,
-        said: Said,
+        raw: Raw,
         reading: &Reading,
         host: Option<Bare>,
         hints: &mut ServerHints,
-    ) {
-        if !reading.pool.is_empty() {
-            meter.pool = reading.pool;
-        }
-        meter.limit = said.limit;
-        meter.remaining = said
-            .left
-            // Where the limit is not known, -1 means that this is not either.
-            .filter(|&shown| shown != -1 || said.limit.is_some())
-            .map(|shown| Remaining {
-                shown,
-                rounding: rounding(reading.dialect, meter.unit, shown),
-            });
-        let window = match key.seconds() {
-            0 => self.windows.get(key).map_or(0, |Reverse(seconds)| seconds),
-            seconds => seconds,
+    ) -> Reset {
+        let given = match raw {
+            Raw::At(at) => ResetGiven::At(at),
+            Raw::Span(millis) => ResetGiven::In { millis },
+            Raw::Number(number) => {
+                let (unit, is_guessed) = self.bare(reading, host, key, number);
+                let (given, is_doubtful) = resolve(number, unit, reading.now);
+                if is_doubtful || is_guessed {
+                    hints.problems.set(Problems::IN_DOUBT);
+                }
+                given
+            }
         };
-        meter.window = (window > 0).then(|| Duration::from_secs(window.into()));
-        if let Some(Reverse(raw)) = said.reset {
-            let given = match raw {
-                Raw::At(at) => ResetGiven::At(at),
-                Raw::Span(millis) => ResetGiven::In { millis },
-                Raw::Number(number) => {
-                    let bare = self.bare(reading, host, key, number);
-                    let (given, is_doubtful) = resolve(number, bare.0, reading.now);
-                    if is_doubtful || bare.1 {
-                        hints.problems.set(Problems::IN_DOUBT);
-                    }
-                    given
-                }
-            };
-            meter.reset = Some(Reset::new(given, hints.date));
-        }
-        if meter.window.is_none() {
-            meter.window = match reading.dialect {
-                // Its limits are per minute, though a bucket is filled all the
-                // time.
-                Dialect::Claude | Dialect::Azure => Some(MINUTE),
-                _ => {
-                    let after = meter.reset.and_then(|reset| reset.after_date_ms);
-                    usual_window(reading, meter.unit, said, after)
-                }
-            };
-        }
+        Reset::new(given, hints.date)
     }
 
     /// What a bare reset counts, and whether that is in doubt.
@@ -483,10 +484,10 @@ impl Kept {
 /// How far off `shown` may be. The Claude API rounds tokens to the nearest
 /// thousand; those that are no whole thousands were not rounded, which has been
 /// seen from proxies and in the documentation's samples.
-const fn rounding(dialect: Dialect, unit: Unit, shown: i64) -> u32 {
-    match (dialect, unit) {
-        (Dialect::Claude, Unit::Of(Dimension::Requests) | Unit::Share) => 0,
-        (Dialect::Claude, _) if shown % 1_000 == 0 => 500,
+const fn rounding(dialect: Dialect, key: Key, shown: i64) -> u32 {
+    let counts_requests = key.rank().counts(Unit::Of(Dimension::Requests));
+    match dialect {
+        Dialect::Claude if !counts_requests && shown % 1_000 == 0 => 500,
         _ => 0,
     }
 }
@@ -496,11 +497,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The window where no field says it, of those whose limits are not all per
 /// minute.
 #[inline(never)]
-fn usual_window(reading: &Reading, unit: Unit, said: Said, after: Option<i64>) -> Option<Duration> {
+fn usual_window(reading: &Reading, key: Key, said: Said, after: Option<i64>) -> Option<Duration> {
     const HOUR: Duration = Duration::from_secs(3_600);
     const DAY: Duration = Duration::from_secs(86_400);
     match reading.dialect {
-        Dialect::Groq if unit == Unit::Of(Dimension::Requests) => Some(DAY),
+        Dialect::Groq if key.rank().counts(Unit::Of(Dimension::Requests)) => Some(DAY),
         Dialect::Groq => Some(MINUTE),
         Dialect::Together => Some(Duration::from_secs(1)),
         Dialect::OpenAi => {

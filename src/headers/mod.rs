@@ -292,18 +292,12 @@ impl HeaderParser {
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> Field {
         // The Claude API's meters go first: of these there are most.
         if let Some((key, member)) = claude::meter_name(name) {
-            return self.take_meter(key, member, value, Marks::CLAUDE);
-        }
-        let Some((name, marks)) = name::known(name) else {
-            return Field::Ignored;
-        };
-        match name {
-            None => {
-                self.marks.set(marks);
-                Field::Identifies
-            }
-            Some(Name::Meter(key, member)) => self.take_meter(key, member, value, marks),
-            Some(name) => self.take_other(name, value, marks),
+            self.marks.set(Marks::CLAUDE);
+            self.take_meter(key, member, value)
+        } else if name::may_mean(name) {
+            self.take_field(name, value)
+        } else {
+            Field::Ignored
         }
     }
 
@@ -339,6 +333,7 @@ impl HeaderParser {
     /// parser.field(b"retry-after", b"1.5");
     /// assert_eq!(parser.finish().retry_after, Some(Duration::from_millis(1_500)));
     /// ```
+    #[inline]
     pub fn finish(&self) -> ServerHints {
         let mut hints = ServerHints::NONE;
         self.fill(&mut hints);
@@ -382,29 +377,28 @@ impl HeaderParser {
         }
     }
 
-    #[inline]
-    fn take_meter(&mut self, key: Key, member: Member, value: &[u8], marks: Marks) -> Field {
-        self.marks.set(marks);
-        if key.is_share() {
-            self.marks.set(Marks::UNIFIED);
-        }
-        if value.len() > MAX_VALUE {
-            return self.too_long();
-        }
-        let mut tally = Tally::default();
-        self.kept.take(key, member, value, &mut tally);
-        self.tally(&tally)
-    }
-
+    /// Any other field. Not inlined, so that [`field`](Self::field) has nothing
+    /// to save when it begins: most fields end there.
     #[inline(never)]
-    fn take_other(&mut self, name: Name, value: &[u8], marks: Marks) -> Field {
+    fn take_field(&mut self, name: &[u8], value: &[u8]) -> Field {
+        let Some((name, marks)) = name::known(name) else {
+            return Field::Ignored;
+        };
         self.marks.set(marks);
+        let Some(name) = name else {
+            return Field::Identifies;
+        };
         if value.len() > MAX_VALUE {
             return self.too_long();
         }
         let tally = &mut Tally::default();
         match name {
-            Name::Meter(key, member) => self.kept.take(key, member, value, tally),
+            Name::Meter(key, member) => {
+                if key.is_share() {
+                    self.marks.set(Marks::UNIFIED);
+                }
+                return self.take_meter(key, member, value);
+            }
             Name::Date => self.take_date(value, tally),
             Name::RetryAfter => self.waits.take(value, tally),
             Name::RetryAfterMs => self.waits.take_millis(value, tally),
@@ -415,7 +409,7 @@ impl HeaderParser {
                 self.unified.take(name, value, &mut self.kept, tally);
             }
             Name::Ietf(IetfName::Limit) if !value.contains(&b';') => {
-                self.kept.take(Key::REQUESTS, Member::Limit, value, tally);
+                return self.take_meter(Key::REQUESTS, Member::Limit, value);
             }
             Name::Ietf(name) => {
                 let ietf = self.ietf.get_or_insert_with(Ietf::new);
@@ -423,6 +417,25 @@ impl HeaderParser {
             }
         }
         self.tally(tally)
+    }
+
+    #[inline(never)]
+    fn take_meter(&mut self, key: Key, member: Member, value: &[u8]) -> Field {
+        if value.len() > MAX_VALUE {
+            return self.too_long();
+        }
+        let mut tally = Tally::default();
+        match self.kept.take_plain(key, member, value, &mut tally) {
+            Some(()) => self.tally(&tally),
+            None => self.take_listed(key, member, value),
+        }
+    }
+
+    #[inline(never)]
+    fn take_listed(&mut self, key: Key, member: Member, value: &[u8]) -> Field {
+        let mut tally = Tally::default();
+        self.kept.take(key, member, value, &mut tally);
+        self.tally(&tally)
     }
 
     #[cold]

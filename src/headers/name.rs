@@ -17,9 +17,8 @@ pub(super) type Known = (Option<Name>, Marks);
 
 /// In any case of letters. That in which most libraries hand names out goes
 /// first.
-#[inline]
 pub(super) fn known(name: &[u8]) -> Option<Known> {
-    if name.len() > MAX_NAME || !may_mean(name) {
+    if name.len() > MAX_NAME {
         return None;
     }
     match lower(name) {
@@ -33,7 +32,7 @@ pub(super) fn known(name: &[u8]) -> Option<Known> {
 /// Whether any name that is known begins so. Most fields of a response go out
 /// here.
 #[inline]
-fn may_mean(name: &[u8]) -> bool {
+pub(super) fn may_mean(name: &[u8]) -> bool {
     let Some((first, _)) = name.split_first_chunk::<4>() else {
         return false;
     };

@@ -38,14 +38,11 @@ impl Form {
     /// place of the first of them; `None` where `text` does not look like this.
     #[inline]
     pub(super) const fn pairs(self, text: [u8; 8]) -> Option<[u8; 8]> {
-        const SIX: u64 = u64::from_le_bytes([6; 8]);
-        const HIGH: u64 = u64::from_le_bytes([0xf0; 8]);
         // What is as it should be leaves 0 to 9 of a digit, and nothing of the
-        // rest; six more make 16 of whatever is above 9.
+        // rest.
         let left = u64::from_le_bytes(text) ^ self.bytes;
         let digits = left & self.digits;
-        let above = (digits | digits.wrapping_add(SIX)) & HIGH;
-        if left & self.fixed | above != 0 {
+        if left & self.fixed != 0 || !are_digits(digits) {
             return None;
         }
         // No byte runs over: 99 is the most.
@@ -67,7 +64,44 @@ pub(super) fn four(digits: [u8; 4]) -> Option<u32> {
 }
 
 /// `1*DIGIT`. `None` also where a `u64` does not hold it.
+#[inline]
 pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
+    // A limit in tokens mostly has so many.
+    match text.len() {
+        4..=8 => four_to_eight(text),
+        _ => one_by_one(text),
+    }
+}
+
+/// As many digits at once, because most that is read is so long.
+#[inline]
+fn four_to_eight(text: &[u8]) -> Option<u64> {
+    const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+    let (first, last) = (text.first_chunk()?, text.last_chunk()?);
+    let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+    // Eight places, the last of them for the last digit. Where both halves say
+    // a digit, they say the same.
+    let missing = 8_usize.saturating_sub(text.len());
+    let shift = u32::try_from(missing).ok()?.saturating_mul(8);
+    let digits = u64::from(first).wrapping_shl(shift) | u64::from(last) << 32;
+    let digits = digits ^ ZEROS.wrapping_shl(shift);
+    if !are_digits(digits) {
+        return None;
+    }
+    let twos = digits.wrapping_mul(10).wrapping_add(digits >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = twos.wrapping_mul(100).wrapping_add(twos >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xffff_ffff)
+}
+
+/// Whether each byte is 0 to 9: six more make 16 of whatever is above 9.
+#[inline]
+const fn are_digits(bytes: u64) -> bool {
+    const SIX: u64 = u64::from_le_bytes([6; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0xf0; 8]);
+    (bytes | bytes.wrapping_add(SIX)) & HIGH == 0
+}
+
+fn one_by_one(text: &[u8]) -> Option<u64> {
     // So many digits always fit.
     const FIT: usize = 19;
     if text.is_empty() {
@@ -265,6 +299,22 @@ mod tests {
         for bad in BAD.into_iter().chain([&b"1.0"[..], b"1.", b".5"]) {
             assert_eq!(unsigned(bad), None, "{bad:?}");
             assert_eq!(signed(bad), None, "{bad:?}");
+        }
+    }
+
+    /// Every byte at every place, of every length that is read at once.
+    #[test]
+    fn digits_read_at_once_come_to_what_they_are_one_by_one() {
+        for len in 4..=8 {
+            let text = &b"90817263"[..len];
+            assert_eq!(four_to_eight(text), one_by_one(text));
+            for place in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut text = text.to_vec();
+                    text[place] = byte;
+                    assert_eq!(four_to_eight(&text), one_by_one(&text), "{text:?}");
+                }
+            }
         }
     }
 

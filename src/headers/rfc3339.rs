@@ -57,6 +57,70 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<UnixTime> {
     .to_unix(offset(rest)?)
 }
 
+/// The hour of a date that was read: the dates of one response mostly lie in the
+/// same, and then only minute and second are left to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastHour {
+    /// `2026-05-18T22:`
+    text: [u8; 14],
+    /// When it began, in milliseconds.
+    start: i64,
+}
+
+impl LastHour {
+    /// No date begins so.
+    pub(super) const NONE: Self = Self {
+        text: [0; 14],
+        start: 0,
+    };
+
+    /// As [`parse_rfc3339`].
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "dates of four-digit years are far from the ends of an i64"
+    )]
+    #[inline]
+    pub(super) fn read(&mut self, text: &[u8]) -> Option<UnixTime> {
+        match self.of_hour(text) {
+            Some(millis) => Some(UnixTime::from_millis(self.start + millis)),
+            None => self.read_whole(text),
+        }
+    }
+
+    /// Milliseconds into the hour, if that is it.
+    #[inline]
+    fn of_hour(&self, text: &[u8]) -> Option<i64> {
+        const REST: Form = Form::of(*b"_:00:00Z");
+        let text: &[u8; 20] = text.try_into().ok()?;
+        if *text.first_chunk()? != self.text {
+            return None;
+        }
+        let [_, _, minute, _, _, second, ..] = REST.pairs(*text.last_chunk()?)?;
+        if minute > 59 || second > 59 {
+            return None;
+        }
+        let seconds = i64::from(minute)
+            .wrapping_mul(60)
+            .wrapping_add(second.into());
+        Some(seconds.wrapping_mul(1_000))
+    }
+
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a multiple that is no further from 0 than an hour"
+    )]
+    #[inline(never)]
+    fn read_whole(&mut self, text: &[u8]) -> Option<UnixTime> {
+        const HOUR: i64 = 3_600_000;
+        let at = parse_rfc3339(text)?;
+        if let ([b'Z'], Some(begins)) = (text.get(19..)?, text.first_chunk()) {
+            self.text = *begins;
+            self.start = at.as_millis().div_euclid(HOUR) * HOUR;
+        }
+        Some(at)
+    }
+}
+
 /// Milliseconds from the digits at the start of `text`, and what follows them.
 fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -166,6 +230,44 @@ mod tests {
         ] {
             let time = UnixTime::from_millis(millis);
             assert_eq!(parse_rfc3339(text.as_bytes()), Some(time), "{text}");
+        }
+    }
+
+    /// In whatever hour the one before lay.
+    #[test]
+    fn after_one_date_each_is_read_as_alone() {
+        let texts = [
+            "2026-05-18T22:01:00Z",
+            "2026-05-18T22:59:59Z",
+            "2026-05-18T22:60:00Z",
+            "2026-05-18T22:59:60Z",
+            "2026-05-18T22:5x:00Z",
+            "2026-05-18T22:01:00z",
+            "2026-05-18t22:01:00Z",
+            "2026-05-18T22:01:00.5Z",
+            "2026-05-18T22:01:00+01:00",
+            "2026-05-18T23:59:60Z",
+            "2026-05-18T23:59:59Z",
+            "2026-05-18T23:00:00Z",
+            "2026-05-18T22:01:00",
+            "2026-05-18T22:01:0Z",
+            "2026-05-18T22:01_00Z",
+            "2026-05-18T22_01:00Z",
+            "1969-12-31T23:59:60Z",
+            "1969-12-31T23:00:01Z",
+            "0000-01-01T00:00:00Z",
+            "0000-01-01T00:59:01Z",
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0:00:00Z",
+            "\0\0\0\0\0\0\0\0\0\0\0\0\0\000:00Z",
+        ];
+        for first in texts {
+            for second in texts {
+                let mut hour = LastHour::NONE;
+                for text in [first, second, first] {
+                    let text = text.as_bytes();
+                    assert_eq!(hour.read(text), parse_rfc3339(text), "{first} {second}");
+                }
+            }
         }
     }
 

@@ -31,7 +31,7 @@ impl<K: Copy + Ord, V: Copy + Ord, const N: usize> Table<K, V, N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, key: K, value: V, tally: &mut Tally) {
         let held = self.entries.get_mut(..self.len).unwrap_or_default();
         if let Some((_, old)) = held.iter_mut().find(|(held, _)| *held == key) {
@@ -40,13 +40,17 @@ impl<K: Copy + Ord, V: Copy + Ord, const N: usize> Table<K, V, N> {
                 self.conflict = true;
                 *old = value.min(*old);
             }
-            return;
-        }
-        if let Some(free) = self.entries.get_mut(self.len) {
+        } else if let Some(free) = self.entries.get_mut(self.len) {
             *free = (key, value);
             self.len = self.len.saturating_add(1);
-            return;
+        } else {
+            self.take_for_another(key, value);
         }
+    }
+
+    /// Where there is no room.
+    #[cold]
+    fn take_for_another(&mut self, key: K, value: V) {
         self.overflow = true;
         let least = self
             .entries

@@ -61,9 +61,9 @@ impl<'de> serde::Deserialize<'de> for Meters {
     }
 }
 
-/// A [`Meter`] at half its size.
+/// A [`Meter`] at half its size, which is put together piece by piece.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Slot {
+pub(crate) struct Slot {
     limit: u64,
     remaining: i64,
     /// Milliseconds, of the epoch or a span.
@@ -81,12 +81,12 @@ struct Slot {
 }
 
 /// Family and unit, in their order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank(u16);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Rank(u16);
 
 impl Rank {
     #[inline]
-    const fn of(family: Family, unit: Unit) -> Self {
+    pub(crate) const fn of(family: Family, unit: Unit) -> Self {
         Self(u16::from_be_bytes([family as u8, unit.number()]))
     }
 
@@ -97,9 +97,26 @@ impl Rank {
     }
 
     #[inline]
-    fn unit(self) -> Unit {
+    pub(crate) fn unit(self) -> Unit {
         let [_, unit] = self.0.to_be_bytes();
         Unit::numbered(unit)
+    }
+
+    #[inline]
+    pub(crate) const fn to_bytes(self) -> [u8; 2] {
+        self.0.to_be_bytes()
+    }
+
+    #[inline]
+    pub(crate) const fn from_bytes(bytes: [u8; 2]) -> Self {
+        Self(u16::from_be_bytes(bytes))
+    }
+
+    /// Whether its unit is `unit`, without asking which it is.
+    #[inline]
+    pub(crate) const fn counts(self, unit: Unit) -> bool {
+        let [_, number] = self.0.to_be_bytes();
+        number == unit.number()
     }
 }
 
@@ -117,9 +134,15 @@ impl Known {
     const AFTER: u8 = 1 << 4;
     const WINDOW: u8 = 1 << 5;
 
+    /// Whether any of `flags` is set.
     #[inline]
-    const fn has(self, flag: u8) -> bool {
-        self.0 & flag != 0
+    const fn has(self, flags: u8) -> bool {
+        self.0 & flags != 0
+    }
+
+    #[inline]
+    const fn set(&mut self, flag: u8) {
+        self.0 |= flag;
     }
 }
 
@@ -137,44 +160,87 @@ impl Slot {
         known: Known(0),
     };
 
-    #[inline(always)]
-    fn new(meter: &Meter, label: u8) -> Self {
-        let mut slot = Self {
-            rank: Rank::of(meter.family, meter.unit),
-            label,
-            status: meter.status.map_or(0, Status::number),
+    /// Nothing is said of it yet.
+    #[inline]
+    pub(crate) const fn of(rank: Rank) -> Self {
+        Self {
+            rank,
             ..Self::EMPTY
-        };
-        let mut known = 0;
+        }
+    }
+
+    fn new(meter: &Meter) -> Self {
+        let mut slot = Self::of(Rank::of(meter.family, meter.unit));
         if let Some(limit) = meter.limit {
-            known |= Known::LIMIT;
-            slot.limit = limit;
+            slot.limit(limit);
         }
         if let Some(remaining) = meter.remaining {
-            known |= Known::REMAINING;
-            slot.remaining = remaining.shown;
-            slot.rounding = remaining.rounding;
+            slot.remaining(remaining);
         }
         if let Some(reset) = meter.reset {
-            known |= Known::RESET;
-            slot.given = match reset.given {
-                ResetGiven::At(at) => {
-                    known |= Known::AT;
-                    at.as_millis()
-                }
-                ResetGiven::In { millis } => millis,
-            };
-            if let Some(after) = reset.after_date_ms {
-                known |= Known::AFTER;
-                slot.after = after;
-            }
+            slot.reset(reset);
         }
         if let Some(window) = meter.window {
-            known |= Known::WINDOW;
-            slot.window = nanos(window);
+            slot.window(window);
         }
-        slot.known = Known(known);
+        if let Some(status) = meter.status {
+            slot.status(status);
+        }
         slot
+    }
+
+    #[inline]
+    pub(crate) const fn limit(&mut self, limit: u64) {
+        self.known.set(Known::LIMIT);
+        self.limit = limit;
+    }
+
+    #[inline]
+    pub(crate) const fn remaining(&mut self, remaining: Remaining) {
+        self.known.set(Known::REMAINING);
+        self.remaining = remaining.shown;
+        self.rounding = remaining.rounding;
+    }
+
+    #[inline]
+    pub(crate) const fn reset(&mut self, reset: Reset) {
+        self.known.set(Known::RESET);
+        self.given = match reset.given {
+            ResetGiven::At(at) => {
+                self.known.set(Known::AT);
+                at.as_millis()
+            }
+            ResetGiven::In { millis } => millis,
+        };
+        if let Some(after) = reset.after_date_ms {
+            self.known.set(Known::AFTER);
+            self.after = after;
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn window(&mut self, window: Duration) {
+        self.known.set(Known::WINDOW);
+        self.window = nanos(window);
+    }
+
+    #[inline]
+    pub(crate) const fn status(&mut self, status: Status) {
+        self.status = status.number();
+    }
+
+    /// Whether there is a limit.
+    #[inline]
+    pub(crate) const fn has_limit(&self) -> bool {
+        self.known.has(Known::LIMIT)
+    }
+
+    /// Whether anything is said of it but its window.
+    #[inline]
+    pub(crate) const fn is_said(&self) -> bool {
+        self.known
+            .has(Known::LIMIT | Known::REMAINING | Known::RESET)
+            || self.status != 0
     }
 
     #[inline]
@@ -325,21 +391,31 @@ impl Meters {
 
     /// Puts `meter` in its place, by the rules above. Where that place is taken
     /// by another, the more binding stays.
-    #[inline(always)]
     pub(crate) fn insert(&mut self, meter: &Meter, problems: &mut Problems) {
-        let Some(slot) = self.slot(meter) else {
+        self.insert_slot(Slot::new(meter), &meter.pool, problems);
+    }
+
+    /// The same with what `pool` is the name of.
+    #[inline(always)]
+    pub(crate) fn insert_slot(&mut self, mut slot: Slot, pool: &Label, problems: &mut Problems) {
+        let Some(label) = self.intern(pool) else {
             problems.set(Problems::OVERFLOW);
             return;
         };
-        let is_full = self.len() == Self::CAPACITY;
-        if is_full || self.held().iter().any(|held| held.is_of(&slot)) {
-            self.settle(slot, &meter.pool, problems);
+        slot.label = label;
+        let held = self.held();
+        let before = held.iter().rposition(|held| held.rank <= slot.rank);
+        let last = before.and_then(|before| held.get(before));
+        // Most are the only ones of their family and unit.
+        let is_alone = last.is_none_or(|last| last.rank != slot.rank);
+        if is_alone && self.len() < Self::CAPACITY {
+            self.put_at(before.map_or(0, |before| before.saturating_add(1)), slot);
         } else {
-            self.put(slot);
+            self.settle(slot, pool, problems);
         }
     }
 
-    /// Its place is taken, or there is no room.
+    /// Its place may be taken, or there may be no room.
     #[cold]
     fn settle(&mut self, mut slot: Slot, pool: &Label, problems: &mut Problems) {
         let same = self.held().iter().position(|held| held.is_of(&slot));
@@ -372,7 +448,6 @@ impl Meters {
     }
 
     /// Where there is room, and its place is free.
-    #[inline(always)]
     fn put(&mut self, slot: Slot) {
         let (rank, order) = (slot.rank, slot.order());
         let place = self
@@ -384,8 +459,13 @@ impl Meters {
                 Ordering::Greater => false,
             })
             .map_or(0, |before| before.saturating_add(1));
-        let len = self.len();
-        let room = len.saturating_add(1).min(Self::CAPACITY);
+        self.put_at(place, slot);
+    }
+
+    /// Where there is room, and `place` is its own.
+    #[inline(always)]
+    fn put_at(&mut self, place: usize, slot: Slot) {
+        let room = self.len().saturating_add(1).min(Self::CAPACITY);
         if let Some(tail) = self.slots.get_mut(place..room) {
             match tail {
                 [last] => *last = slot,
@@ -393,13 +473,6 @@ impl Meters {
             }
             self.len = self.len.saturating_add(1);
         }
-    }
-
-    /// `None` where there is no room for the name of its pool.
-    #[inline(always)]
-    fn slot(&mut self, meter: &Meter) -> Option<Slot> {
-        let label = self.intern(&meter.pool)?;
-        Some(Slot::new(meter, label))
     }
 
     #[inline]
@@ -644,7 +717,7 @@ mod tests {
                     }
                 }
             }
-            let one = |meter: &Meter| Slot::new(meter, 0);
+            let one = Slot::new;
             let key = |meter: &Meter| {
                 (meter.family, meter.unit, meter.window.is_some(), meter.window, meter.pool)
             };
