@@ -15,8 +15,9 @@ use crate::{
 /// Up to 16 meters, no two of the same family, unit, window and pool.
 ///
 /// Those of one family stand side by side, and in it those of one unit. Of
-/// these the first is the one that speaks for the unit: what remains is known
-/// before what is not, an unknown window before a known one, short windows
+/// these the first is the one that speaks for the unit: one that says what
+/// remains before one that says only when it is whole again, and that before one
+/// that says neither; then an unknown window before a known one, short windows
 /// before long.
 ///
 /// Where a 17th comes, the least binding goes: that of which most remains, then
@@ -280,22 +281,28 @@ impl Slot {
     /// What no two meters share. Labels are in order, so their places are too.
     #[inline]
     fn key(&self) -> u128 {
-        self.packed(false)
+        self.packed(0)
     }
 
     /// Where it stands among the others.
     #[inline]
     fn order(&self) -> u128 {
-        self.packed(!self.known.has(Known::REMAINING))
+        self.packed(if self.known.has(Known::REMAINING) {
+            0
+        } else if self.known.has(Known::RESET) {
+            1
+        } else {
+            2
+        })
     }
 
-    /// The rank, whether it is silent, whether there is a window, the window and
+    /// The rank, how little it says, whether there is a window, the window and
     /// the label, as one number.
     #[inline]
-    fn packed(&self, is_silent: bool) -> u128 {
+    fn packed(&self, silence: u8) -> u128 {
         let has_window = self.known.has(Known::WINDOW);
         (u128::from(self.rank.0) << 96)
-            | (u128::from(is_silent) << 81)
+            | (u128::from(silence) << 81)
             | (u128::from(has_window) << 80)
             | (u128::from(self.window) << 8)
             | u128::from(self.label)
@@ -726,7 +733,12 @@ mod tests {
             best.truncate(Meters::CAPACITY);
             best.sort_by_key(|meter| {
                 let (family, unit, has_window, window, pool) = key(meter);
-                (family, unit, meter.remaining.is_none(), has_window, window, pool)
+                let silence = match (meter.remaining, meter.reset) {
+                    (Some(_), _) => 0,
+                    (None, Some(_)) => 1,
+                    (None, None) => 2,
+                };
+                (family, unit, silence, has_window, window, pool)
             });
             let (kept, problems) = filled(&meters);
             prop_assert!(kept.iter().eq(best));

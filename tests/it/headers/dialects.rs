@@ -73,6 +73,19 @@ fn each_shape_of_the_ietf_draft_is_read() {
                 "requests limit 10 window 1",
             ],
         ),
+        // Without what remains, the limit in force still speaks for all.
+        (
+            &[
+                ("ratelimit-policy", "50;w=60"),
+                ("ratelimit-reset", "7"),
+                ("ratelimit-policy", "10;w=1;comment=\"x, y\""),
+                ("ratelimit-limit", "50"),
+            ],
+            &[
+                "requests limit 50 reset 7000 window 60",
+                "requests limit 10 window 1",
+            ],
+        ),
         // 07.
         (
             &[
