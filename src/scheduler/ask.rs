@@ -8,6 +8,7 @@ use super::{
     entry::{Active, At},
     index,
     job::{Dropped, Next},
+    looks,
     pool::Pool,
     route::{Block, Route, State, Top},
 };
@@ -605,11 +606,16 @@ impl Scheduler {
         else {
             return;
         };
-        let number = call.route;
+        let (number, place) = (call.route, call.critical_place());
+        let now = self.clock.latest();
         if let Some(route) = self.routes.get_mut(index(number)) {
-            route.criticals.insert(call.critical_place(), slot);
+            route.looks.put_in_order(&mut self.links, &self.calls, now);
+            route.looks.insert(&mut self.links, place, slot);
+            let due = looks::due(place.due, now);
+            if route.alarm.is_none_or(|alarm| due < alarm) {
+                self.set_critical_alarm(number);
+            }
         }
-        self.set_critical_alarm(number);
     }
 
     /// Watches a call no more.
@@ -621,11 +627,12 @@ impl Scheduler {
         else {
             return;
         };
-        let number = call.route;
+        let (number, place) = (call.route, call.critical_place());
         if let Some(route) = self.routes.get_mut(index(number)) {
-            route.criticals.remove(&call.critical_place());
+            if route.looks.remove(&mut self.links, place, slot) {
+                self.set_critical_alarm(number);
+            }
         }
-        self.set_critical_alarm(number);
     }
 
     /// The limits of a pool are others than they were: all that might go over it
@@ -635,7 +642,8 @@ impl Scheduler {
         let site = self.sites.get(index(pool));
         for number in site.into_iter().flat_map(|site| &site.over) {
             let route = self.routes.get(index(*number));
-            all.extend(route.into_iter().flat_map(|route| route.criticals.values()));
+            let links = &self.links;
+            all.extend(route.into_iter().flat_map(|route| route.looks.slots(links)));
         }
         for slot in all {
             self.watch_start(slot);
@@ -694,11 +702,13 @@ impl Scheduler {
     /// Looks at those of a route of which an empty pool would be late once
     /// anything at all can pass.
     pub(super) fn look_for_late_of(&mut self, now: Instant, number: u32) {
-        let Some(first) = self.routes.get(index(number)).and_then(|route| route.alarm) else {
+        let Some(route) = self.routes.get(index(number)) else {
             return;
         };
-        let least = self.routes.get(index(number)).map(Route::least);
-        let least = least.unwrap_or_default();
+        let Some(first) = route.looks.first() else {
+            return;
+        };
+        let least = route.least();
         let floor = earliest(&self.routes, &mut self.pools, now, number, &least);
         if let Some((floor, _)) = floor.filter(|(floor, _)| first < *floor) {
             self.look_at_criticals(now, number, floor);
@@ -710,12 +720,10 @@ impl Scheduler {
     pub(super) fn look_at_criticals(&mut self, now: Instant, number: u32, by: Instant) {
         let mut due = Vec::new();
         if let Some(route) = self.routes.get_mut(index(number)) {
-            while let Some(first) = route.criticals.first_entry() {
-                if first.key().due > by {
-                    break;
-                }
-                due.push(first.remove());
-            }
+            route
+                .looks
+                .put_in_order(&mut self.links, &self.calls, by.max(now));
+            due.extend(core::iter::from_fn(|| route.looks.pop(by)));
         }
         for slot in due {
             let Some(wish) = self.wish(slot) else {
@@ -735,7 +743,7 @@ impl Scheduler {
                 call.critical = next.max(now.just_after()).max(by.just_after());
                 let place = call.critical_place();
                 if let Some(route) = self.routes.get_mut(index(number)) {
-                    route.criticals.insert(place, slot);
+                    route.looks.insert(&mut self.links, place, slot);
                 }
             }
         }

@@ -5,7 +5,7 @@
 //!
 //! `mod` holds the verbs. `ask` decides whether the first of a route may go, and
 //! whether another may pass it; `wake` says who is to be asked again and when;
-//! `queue` is the order, `route` a choice of pools and who waits for it, `pool`
+//! `looks` when each is looked at for being late; `queue` is the order, `route` a choice of pools and who waits for it, `pool`
 //! a limiter with what surrounds it, `entry` what is kept of a call, `job` the
 //! vocabulary. `bounds` says how much may wait, `notice` what somebody may want to
 //! be told of, and `explain` answers questions.
@@ -28,6 +28,7 @@ mod bounds;
 mod entry;
 mod explain;
 mod job;
+mod looks;
 mod notice;
 mod pool;
 mod queue;
@@ -49,6 +50,7 @@ use alloc::{
 use ask::Offer;
 use bounds::{Load, Tenant};
 use entry::{Active, At, Entry};
+use looks::Links;
 use pool::Pool;
 use queue::{CLASSES, Flows, Tag};
 use route::{Block, Route, State};
@@ -175,6 +177,7 @@ pub struct Scheduler {
     alarms: BTreeSet<(Instant, u32)>,
     /// When the first critical of a route is to be looked at.
     criticals: BTreeSet<(Instant, u32)>,
+    links: Links,
     /// Room for what the alternatives of one route say; empty between decisions.
     offers: Vec<Offer>,
     firsts: Firsts,
@@ -219,6 +222,7 @@ impl Scheduler {
             open: Vec::new(),
             alarms: BTreeSet::new(),
             criticals: BTreeSet::new(),
+            links: Links::new(),
             offers: Vec::new(),
             firsts: Firsts::NONE,
             set: Vec::new(),
@@ -769,12 +773,7 @@ impl Scheduler {
             return;
         };
         route.change(class, |lane| {
-            let tag = if lane.has(tenant) {
-                flow.tag(tenant)
-            } else {
-                begin(flow, tenant)
-            };
-            lane.insert(tenant, place, slot, tag);
+            lane.insert(tenant, place, slot, || begin(flow, tenant));
         });
         route.count_lacking(call.lacks(), true);
         let route = call.route;

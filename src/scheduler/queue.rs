@@ -85,8 +85,15 @@ impl Lane {
         self.queues.contains_key(&tenant)
     }
 
-    /// Puts a call in; `tag` is its tenant's.
-    pub(super) fn insert(&mut self, tenant: u32, place: Place, slot: u32, tag: Tag) {
+    /// Puts a call in; `begin` gives the tag of its tenant where nothing of that
+    /// waits here yet.
+    pub(super) fn insert(
+        &mut self,
+        tenant: u32,
+        place: Place,
+        slot: u32,
+        begin: impl FnOnce() -> Tag,
+    ) {
         let queue = match self.queues.entry(tenant) {
             Entry::Occupied(queue) => {
                 let queue = queue.into_mut();
@@ -99,6 +106,7 @@ impl Lane {
                 queue
             }
             Entry::Vacant(none) => {
+                let tag = begin();
                 self.by_tag.insert((tag, tenant));
                 none.insert(Queue {
                     calls: BTreeMap::new(),
@@ -314,11 +322,6 @@ impl Flows {
         }
     }
 
-    /// The tag of `tenant`.
-    pub(super) fn tag(&self, tenant: u32) -> Tag {
-        self.flows.get(&tenant).map_or(self.clock, |flow| flow.tag)
-    }
-
     /// A call of `tenant` was sent that cost so much; gives its new tag, and on
     /// how many routes it waits.
     pub(super) fn serve(&mut self, tenant: u32, cost: u64, weight: u32) -> Flow {
@@ -355,9 +358,9 @@ mod tests {
     #[test]
     fn the_lowest_tag_goes_first_and_within_a_tenant_the_first_due() {
         let mut lane = Lane::new();
-        lane.insert(1, place(9, 0), 10, 5);
-        lane.insert(1, place(3, 1), 11, 5);
-        lane.insert(2, place(7, 2), 12, 4);
+        lane.insert(1, place(9, 0), 10, || 5);
+        lane.insert(1, place(3, 1), 11, || 6);
+        lane.insert(2, place(7, 2), 12, || 4);
         assert_eq!(lane.first().map(|first| first.slot), Some(12));
         assert_eq!(lane.oldest_call().map(|first| first.slot), Some(11));
         lane.retag(2, 6);

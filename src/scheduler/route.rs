@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 
 use super::{
     entry::LACKING,
     index,
+    looks::Looks,
     pool::Pool,
     queue::{CLASSES, First, Lane, Place, Tag},
 };
@@ -30,7 +31,7 @@ pub(super) struct Route {
     /// take nothing of.
     lacking: [u32; LACKING],
     /// Those with a latest start, by when they are to be looked at.
-    pub(super) criticals: BTreeMap<Place, u32>,
+    pub(super) looks: Looks,
     /// When the scheduler is to look at the first of these.
     pub(super) alarm: Option<Instant>,
     pub(super) state: State,
@@ -118,7 +119,7 @@ impl Route {
             first: None,
             oldest: None,
             lacking: [0; LACKING],
-            criticals: BTreeMap::new(),
+            looks: Looks::new(),
             alarm: None,
             state: State::Empty,
             claim: None,

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use super::{
-    Scheduler, index,
+    Scheduler, index, looks,
     pool::Pool,
     route::{Block, Route, State, Top},
 };
@@ -425,8 +425,8 @@ impl Scheduler {
         let Some(route) = self.routes.get_mut(index(number)) else {
             return;
         };
-        let first = route.criticals.first_key_value();
-        let alarm = first.map(|(place, _)| place.due);
+        let now = self.clock.latest();
+        let alarm = route.looks.first().map(|first| looks::due(first, now));
         if alarm == route.alarm {
             return;
         }
