@@ -12,7 +12,8 @@ use super::{
     entry::{At, Entry},
     index,
     job::{CallId, PoolId},
-    queue::{Calls, Lane, Place, Tag, share},
+    ordered::Calls,
+    queue::{Lane, Place, Tag, share},
     route::{Route, State},
 };
 use crate::{
@@ -192,7 +193,7 @@ impl Scheduler {
             }
             let cost = self.cost_of(slot);
             add(cost);
-            turn = turn.saturating_add(share(cost, self.weight_of(call.tenant)));
+            turn = turn.and(share(cost, self.weight_of(call.tenant)));
         }
         let lanes = self
             .rivals(call.route)
@@ -206,7 +207,7 @@ impl Scheduler {
                 }
                 let cost = self.cost_of(slot);
                 add(cost);
-                start = start.saturating_add(share(cost, self.weight_of(tenant)));
+                start = start.and(share(cost, self.weight_of(tenant)));
             }
         }
         (count, cost)

@@ -14,12 +14,14 @@
 //! submitted later than the aging bound after another is due later too, so that
 //! within a tenant nothing is passed for ever.
 
-use alloc::collections::{
-    BTreeMap, BTreeSet,
-    btree_map::{self, Entry},
-};
+use core::{cmp::Ordering, fmt};
 
-use super::job::Priority;
+use alloc::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use super::{
+    job::Priority,
+    ordered::{Calls, Ordered},
+};
 use crate::time::Instant;
 
 /// How many classes of priority there are.
@@ -32,8 +34,63 @@ pub(super) struct Place {
     pub(super) number: u64,
 }
 
-/// Virtual time: nanoseconds of a pool, times 2^16, over a tenant's weight.
-pub(super) type Tag = u128;
+/// Virtual time: nanoseconds of a pool, times 2^16, over a tenant's weight. Kept
+/// as bytes, because a `u128` takes up room to the next multiple of 16.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(from = "u128", into = "u128")
+)]
+pub(super) struct Tag([u8; 16]);
+
+impl Tag {
+    const ZERO: Self = Self::new(0);
+    pub(super) const MAX: Self = Self::new(u128::MAX);
+
+    const fn new(tag: u128) -> Self {
+        Self(tag.to_ne_bytes())
+    }
+
+    const fn get(self) -> u128 {
+        u128::from_ne_bytes(self.0)
+    }
+
+    /// It, moved on by so much.
+    pub(super) const fn and(self, more: u128) -> Self {
+        Self::new(self.get().saturating_add(more))
+    }
+}
+
+impl Ord for Tag {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.get().cmp(&other.get())
+    }
+}
+
+impl PartialOrd for Tag {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl From<u128> for Tag {
+    fn from(tag: u128) -> Self {
+        Self::new(tag)
+    }
+}
+
+impl From<Tag> for u128 {
+    fn from(tag: Tag) -> Self {
+        tag.get()
+    }
+}
 
 /// What waits on one route in one class.
 #[derive(Clone, Debug)]
@@ -42,7 +99,7 @@ pub(super) struct Lane {
     /// Tenants by their start tags.
     by_tag: BTreeSet<(Tag, u32)>,
     /// Tenants by when their first is due.
-    by_age: BTreeSet<(Place, u32)>,
+    by_age: BTreeMap<Place, u32>,
     /// The first of the tenant whose turn it is, and the place of the one that is
     /// due first. Kept beside the trees because they are asked for far more often
     /// than they change, and the trees of a million calls are not in the cache.
@@ -54,11 +111,12 @@ pub(super) struct Lane {
 #[derive(Clone, Debug)]
 struct Queue {
     /// Slots.
-    calls: BTreeMap<Place, u32>,
+    calls: Ordered,
     /// As it stands in `by_tag`.
     tag: Tag,
-    /// Of these calls the first, and its slot.
-    first: (Place, u32),
+    /// Of these calls the first.
+    place: Place,
+    slot: u32,
 }
 
 /// The first of a lane.
@@ -74,7 +132,7 @@ impl Lane {
         Self {
             queues: BTreeMap::new(),
             by_tag: BTreeSet::new(),
-            by_age: BTreeSet::new(),
+            by_age: BTreeMap::new(),
             first: None,
             oldest: None,
         }
@@ -97,27 +155,27 @@ impl Lane {
         let queue = match self.queues.entry(tenant) {
             Entry::Occupied(queue) => {
                 let queue = queue.into_mut();
-                let (first, _) = queue.first;
-                if first < place {
+                if queue.place < place {
                     queue.calls.insert(place, slot);
                     return;
                 }
-                self.by_age.remove(&(first, tenant));
+                self.by_age.remove(&queue.place);
                 queue
             }
             Entry::Vacant(none) => {
                 let tag = begin();
                 self.by_tag.insert((tag, tenant));
                 none.insert(Queue {
-                    calls: BTreeMap::new(),
+                    calls: Ordered::new(),
                     tag,
-                    first: (place, slot),
+                    place,
+                    slot,
                 })
             }
         };
         queue.calls.insert(place, slot);
-        queue.first = (place, slot);
-        self.by_age.insert((place, tenant));
+        (queue.place, queue.slot) = (place, slot);
+        self.by_age.insert(place, tenant);
         self.look();
     }
 
@@ -126,16 +184,16 @@ impl Lane {
         let Some(queue) = self.queues.get_mut(&tenant) else {
             return false;
         };
-        if queue.calls.remove(&place).is_none() {
+        if !queue.calls.remove(place) {
             return false;
         }
-        if queue.first.0 != place {
+        if queue.place != place {
             return true;
         }
-        self.by_age.remove(&(place, tenant));
-        if let Some((&next, &slot)) = queue.calls.first_key_value() {
-            queue.first = (next, slot);
-            self.by_age.insert((next, tenant));
+        self.by_age.remove(&place);
+        if let Some((next, slot)) = queue.calls.first() {
+            (queue.place, queue.slot) = (next, slot);
+            self.by_age.insert(next, tenant);
         } else {
             self.by_tag.remove(&(queue.tag, tenant));
             self.queues.remove(&tenant);
@@ -158,7 +216,7 @@ impl Lane {
     fn look(&mut self) {
         let turn = self.by_tag.first();
         self.first = turn.and_then(|&(_, tenant)| self.first_of(tenant));
-        self.oldest = self.by_age.first().map(|&(place, _)| place);
+        self.oldest = self.by_age.first_key_value().map(|(place, _)| *place);
     }
 
     /// The first of the tenant whose turn it is.
@@ -173,21 +231,23 @@ impl Lane {
 
     /// The one that is due first, whoever's turn it is, and its place.
     pub(super) fn oldest_call(&self) -> Option<First> {
-        let &(_, tenant) = self.by_age.first()?;
-        self.first_of(tenant)
+        let (_, tenant) = self.by_age.first_key_value()?;
+        self.first_of(*tenant)
     }
 
     /// The first of `tenant`.
     pub(super) fn first_of(&self, tenant: u32) -> Option<First> {
         let queue = self.queues.get(&tenant)?;
-        let ((place, slot), tag) = (queue.first, queue.tag);
-        Some(First { tag, place, slot })
+        Some(First {
+            tag: queue.tag,
+            place: queue.place,
+            slot: queue.slot,
+        })
     }
 
     /// The last of `tenant`.
     pub(super) fn last_of(&self, tenant: u32) -> Option<(Place, u32)> {
-        let (&place, &slot) = self.queues.get(&tenant)?.calls.last_key_value()?;
-        Some((place, slot))
+        self.queues.get(&tenant)?.calls.last()
     }
 
     /// All slots, tenants by their tags, the calls of each by their places.
@@ -195,7 +255,8 @@ impl Lane {
         self.by_tag
             .iter()
             .filter_map(|(_, tenant)| self.queues.get(tenant))
-            .flat_map(|queue| queue.calls.values().copied())
+            .flat_map(|queue| queue.calls.iter())
+            .map(|(_, slot)| slot)
     }
 
     /// The tenants that wait here.
@@ -206,19 +267,7 @@ impl Lane {
     /// The calls of `tenant` with their places, in order.
     pub(super) fn of(&self, tenant: u32) -> Calls<'_> {
         let queue = self.queues.get(&tenant);
-        Calls(queue.map(|queue| queue.calls.iter()).unwrap_or_default())
-    }
-}
-
-/// The calls of one tenant with their places, in order.
-#[derive(Debug)]
-pub(super) struct Calls<'a>(btree_map::Iter<'a, Place, u32>);
-
-impl Iterator for Calls<'_> {
-    type Item = (Place, u32);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(place, slot)| (*place, *slot))
+        queue.map_or_else(Calls::none, |queue| queue.calls.iter())
     }
 }
 
@@ -251,9 +300,9 @@ const FEW: usize = 64;
 impl Flows {
     pub(super) const fn new() -> Self {
         Self {
-            clock: 0,
+            clock: Tag::ZERO,
             flows: BTreeMap::new(),
-            latest: 0,
+            latest: Tag::ZERO,
             waiting: 0,
             full: FEW,
         }
@@ -330,14 +379,14 @@ impl Flows {
             routes: 0,
         });
         self.clock = self.clock.max(flow.tag);
-        flow.tag = flow.tag.saturating_add(share(cost, weight));
+        flow.tag = flow.tag.and(share(cost, weight));
         self.latest = self.latest.max(flow.tag);
         *flow
     }
 }
 
 /// By how much `cost` moves a tenant of `weight` on.
-pub(super) fn share(cost: u64, weight: u32) -> Tag {
+pub(super) fn share(cost: u64, weight: u32) -> u128 {
     let wide = u128::from(cost).wrapping_shl(16);
     wide.checked_div(u128::from(weight)).unwrap_or(wide)
 }
@@ -358,12 +407,12 @@ mod tests {
     #[test]
     fn the_lowest_tag_goes_first_and_within_a_tenant_the_first_due() {
         let mut lane = Lane::new();
-        lane.insert(1, place(9, 0), 10, || 5);
-        lane.insert(1, place(3, 1), 11, || 6);
-        lane.insert(2, place(7, 2), 12, || 4);
+        lane.insert(1, place(9, 0), 10, || Tag::new(5));
+        lane.insert(1, place(3, 1), 11, || Tag::new(6));
+        lane.insert(2, place(7, 2), 12, || Tag::new(4));
         assert_eq!(lane.first().map(|first| first.slot), Some(12));
         assert_eq!(lane.oldest_call().map(|first| first.slot), Some(11));
-        lane.retag(2, 6);
+        lane.retag(2, Tag::new(6));
         assert_eq!(lane.iter().collect::<Vec<u32>>(), vec![11, 10, 12]);
         assert!(lane.remove(1, place(3, 1)));
         assert!(!lane.remove(1, place(3, 1)));
@@ -376,18 +425,18 @@ mod tests {
     #[test]
     fn nobody_saves_up_turns() {
         let mut flows = Flows::new();
-        assert_eq!(flows.begin(1), 0);
+        assert_eq!(flows.begin(1), Tag::ZERO);
         for _ in 0..10 {
             let _moved_on = flows.serve(1, 100, 1);
         }
         // The tenth began at 900 of these.
-        assert_eq!(flows.begin(2), share(900, 1));
+        assert_eq!(flows.begin(2).get(), share(900, 1));
         let flow = flows.serve(2, 100, 4);
-        assert_eq!(flow.tag, share(925, 1));
+        assert_eq!(flow.tag.get(), share(925, 1));
         let _one_more = flows.begin(1);
         flows.end(2);
         assert_eq!(
-            flows.begin(2),
+            flows.begin(2).get(),
             share(925, 1),
             "what it had is not forgotten"
         );

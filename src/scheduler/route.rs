@@ -86,7 +86,7 @@ impl Block {
 pub(super) struct Top {
     /// It goes before higher classes, because it has waited long.
     pub(super) aged: bool,
-    pub(super) class: usize,
+    pub(super) class: u8,
     pub(super) tag: Tag,
     pub(super) place: Place,
     pub(super) slot: u32,
@@ -251,6 +251,8 @@ const URGENT: usize = CLASSES - 1;
 
 impl Top {
     const fn new(class: usize, first: First) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "there are four classes")]
+        let class = class as u8;
         Self {
             aged: false,
             class,

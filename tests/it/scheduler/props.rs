@@ -469,49 +469,84 @@ proptest! {
     }
 }
 
-#[test]
-fn a_waiting_call_takes_at_most_200_bytes() {
-    // Of each tenant two hundred on each route at the least.
-    for (latest, tenants, routes) in [
-        (false, 1, 1),
-        (true, 1, 1),
-        (true, 100, 1),
-        (true, 250, 1),
-        (true, 2, 100),
-    ] {
-        let mut scheduler = Scheduler::new(1);
-        let routes: Vec<_> = (0..routes)
-            .map(|_| {
-                let pool = scheduler.add_pool(pool(1, 1));
-                scheduler.add_route(&[&[pool]]).unwrap()
-            })
-            .collect();
-        let mut now = 0;
-        let mut submit = |scheduler: &mut Scheduler| {
-            now += 1_000;
+/// When calls are due that are submitted one after the other.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Never,
+    InTurn,
+    Scattered,
+}
+
+/// How many bytes 50 000 waiting calls take at most, and each in the end.
+fn bytes(due: Due, tenants: u32, routes: usize) -> (u64, u64) {
+    let calls = 50_000;
+    let mut scheduler = Scheduler::new(1);
+    let routes: Vec<_> = (0..routes)
+        .map(|_| {
+            let pool = scheduler.add_pool(pool(1, 1));
+            scheduler.add_route(&[&[pool]]).unwrap()
+        })
+        .collect();
+    let taken = allocation_counter::measure(|| {
+        for number in 0..calls {
+            let now = number * 1_000;
             let mut request = Request::new().input_tokens(1_000).own([1, 2, 3]);
-            if latest {
-                request = request.start_by(Instant::from_nanos(now + 1_000_000_000_000));
+            let after = match due {
+                Due::Never => None,
+                Due::InTurn => Some(1_000_000_000_000),
+                // 7 919 is prime to 50 000.
+                Due::Scattered => Some(1_000_000_000_000 + number * 7_919 % calls * 1_000_000),
+            };
+            if let Some(after) = after {
+                request = request.start_by(Instant::from_nanos(now + after));
             }
-            let number = usize::try_from(now / 1_000).unwrap();
+            let number = usize::try_from(number).unwrap();
             let route = routes[number % routes.len()];
-            let tenant = u32::try_from(number / routes.len() % tenants).unwrap();
+            let tenant = u32::try_from(number / routes.len()).unwrap() % tenants;
             let job = Job::new(request, route).tenant(TenantId::new(tenant));
             scheduler.submit(Instant::from_nanos(now), job).unwrap();
-        };
-        let calls = 50_000;
-        let taken = allocation_counter::measure(|| {
-            for _ in 0..calls {
-                submit(&mut scheduler);
-            }
-        });
-        let each = taken.bytes_current / calls;
-        println!(
-            "{each} bytes, latest start {latest}, {tenants} tenants, {} routes",
-            routes.len()
+        }
+    });
+    let most = u64::try_from(taken.bytes_max).unwrap();
+    let each = u64::try_from(taken.bytes_current).unwrap() / calls;
+    println!(
+        "{each} bytes, {due:?}, {tenants} tenants, {} routes",
+        routes.len()
+    );
+    (most, calls)
+}
+
+#[test]
+fn a_waiting_call_takes_at_most_200_bytes() {
+    for due in [Due::Never, Due::InTurn, Due::Scattered] {
+        // Of each tenant ten on each route at the least.
+        for (tenants, routes) in [
+            (1, 1),
+            (100, 1),
+            (250, 1),
+            (2_000, 1),
+            (3_000, 1),
+            (4_000, 1),
+            (5_000, 1),
+            (2, 100),
+            (50, 100),
+            (500, 10),
+        ] {
+            let (most, calls) = bytes(due, tenants, routes);
+            assert!(most <= 200 * calls, "{most} bytes at the most");
+        }
+    }
+}
+
+#[test]
+fn a_tenant_takes_at_most_600_bytes_more_on_each_route() {
+    for (tenants, routes) in [(50_000, 1), (25_000, 1), (500, 100)] {
+        let (most, calls) = bytes(Due::Scattered, tenants, routes);
+        let queues = u64::from(tenants) * u64::try_from(routes).unwrap();
+        assert!(
+            most <= 200 * calls + 600 * queues,
+            "{most} bytes at the most"
         );
-        let most = taken.bytes_max.cast_signed();
-        assert!(most <= 200 * calls, "{most} bytes at the most");
     }
 }
 
