@@ -141,7 +141,7 @@ impl Scheduler {
     /// The example is at [`PoolStanding`].
     pub fn explain_pool(&self, now: Instant, pool: PoolId) -> Option<PoolStanding> {
         let now = self.clock.peek(now);
-        let place = self.pools.get(pool.index())?.as_ref()?;
+        let place = self.pools.get(index(self.pool_at(pool)?))?.as_ref()?;
         let limiter = &place.limiter;
         let sleeping = place.waiters.iter().chain(&place.claims);
         let first = sleeping

@@ -180,12 +180,47 @@ impl TenantId {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct PoolId(pub(super) u32);
+pub struct PoolId(Numbered);
 
 impl PoolId {
-    /// Counts from 0, in the order in which pools were added.
+    /// Counts from 0, in the order in which pools were added. The number of a pool
+    /// that was taken away is given to a later one once no route goes over it.
     pub const fn index(self) -> usize {
-        super::index(self.0)
+        super::index(self.place())
+    }
+
+    pub(super) const fn new(place: u32, generation: u32) -> Self {
+        Self(Numbered::new(place, generation))
+    }
+
+    pub(super) const fn place(self) -> u32 {
+        self.0.place()
+    }
+
+    pub(super) const fn generation(self) -> u32 {
+        self.0.generation()
+    }
+}
+
+/// A place, in the lower half, and which of those it is that had it one after the
+/// other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Numbered(u64);
+
+impl Numbered {
+    const fn new(place: u32, generation: u32) -> Self {
+        Self((generation as u64).wrapping_shl(32) | place as u64)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    const fn place(self) -> u32 {
+        self.0 as u32
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
+    const fn generation(self) -> u32 {
+        self.0.wrapping_shr(32) as u32
     }
 }
 
@@ -201,12 +236,26 @@ impl PoolId {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct RouteId(pub(super) u32);
+pub struct RouteId(Numbered);
 
 impl RouteId {
-    /// Counts from 0, in the order in which routes were added.
+    /// Counts from 0, in the order in which routes were added. The number of a
+    /// route that was taken away is given to a later one once the last of its calls
+    /// is over.
     pub const fn index(self) -> usize {
-        super::index(self.0)
+        super::index(self.place())
+    }
+
+    pub(super) const fn new(place: u32, generation: u32) -> Self {
+        Self(Numbered::new(place, generation))
+    }
+
+    pub(super) const fn place(self) -> u32 {
+        self.0.place()
+    }
+
+    pub(super) const fn generation(self) -> u32 {
+        self.0.generation()
     }
 }
 
@@ -362,6 +411,9 @@ pub enum Dropped {
     /// Each of its alternatives has lost a pool.
     #[error("no alternative of its route has all its pools any more")]
     NoPool,
+    /// Its route was taken away.
+    #[error("its route was taken away")]
+    NoRoute,
 }
 
 /// Which bound of a queue was reached.

@@ -54,7 +54,7 @@ use bounds::{Load, Tenant};
 use entry::{Active, At, Entry};
 use looks::Links;
 use pool::Pool;
-use queue::{CLASSES, Flows, Tag};
+use queue::{CLASSES, Flows, Lane, Tag};
 use route::{Block, Route, State};
 use slab::Slab;
 use wake::Firsts;
@@ -286,15 +286,30 @@ impl Scheduler {
     /// # Ok::<(), sendwhen::ConfigError>(())
     /// ```
     pub fn add_pool(&mut self, limiter: Limiter) -> PoolId {
-        let number = number(self.pools.len());
-        self.pools.push(Some(Pool::new(limiter)));
-        self.sites.push(Site::NEW);
-        PoolId(number)
+        let mut places = self.pools.iter().zip(&self.sites);
+        let vacant = places.position(|(pool, site)| pool.is_none() && site.over.is_empty());
+        let place = vacant.unwrap_or(self.pools.len());
+        let pool = Some(Pool::new(limiter));
+        match (self.pools.get_mut(place), self.sites.get_mut(place)) {
+            (Some(old), Some(site)) => {
+                *old = pool;
+                *site = Site {
+                    generation: site.generation.wrapping_add(1),
+                    ..Site::NEW
+                };
+            }
+            _ => {
+                self.pools.push(pool);
+                self.sites.push(Site::NEW);
+            }
+        }
+        self.pool_id(number(place))
     }
 
     /// Takes a pool away. What waits for it goes over the other alternatives of
     /// its route, or is dropped where there are none; what is under way goes on,
-    /// and is told to the pools that are left.
+    /// and is told to the pools that are left. Its room is used again once the
+    /// routes over it are taken away too.
     ///
     /// ```
     /// # use sendwhen::{Limiter, Scheduler};
@@ -311,9 +326,10 @@ impl Scheduler {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn remove_pool(&mut self, pool: PoolId) -> Option<Limiter> {
-        let removed = self.pools.get_mut(pool.index())?.take()?;
-        self.wake_all_of(pool.0);
-        self.reconsider(pool.0);
+        let number = self.pool_at(pool)?;
+        let removed = self.pools.get_mut(index(number))?.take()?;
+        self.wake_all_of(number);
+        self.reconsider(number);
         Some(removed.limiter)
     }
 
@@ -330,7 +346,7 @@ impl Scheduler {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn pool(&self, pool: PoolId) -> Option<&Limiter> {
-        let pool = self.pools.get(pool.index())?.as_ref()?;
+        let pool = self.pools.get(index(self.pool_at(pool)?))?.as_ref()?;
         Some(&pool.limiter)
     }
 
@@ -350,10 +366,11 @@ impl Scheduler {
         pool: PoolId,
         change: impl FnOnce(&mut Limiter) -> T,
     ) -> Option<T> {
-        let place = self.pools.get_mut(pool.index())?.as_mut()?;
+        let number = self.pool_at(pool)?;
+        let place = self.pools.get_mut(index(number))?.as_mut()?;
         let changed = change(&mut place.limiter);
-        self.wake_all_of(pool.0);
-        self.reconsider(pool.0);
+        self.wake_all_of(number);
+        self.reconsider(number);
         Some(changed)
     }
 
@@ -398,16 +415,66 @@ impl Scheduler {
             // A pool that is named twice is passed once.
             let mut pools: Vec<u32> = Vec::new();
             for pool in *set {
-                if !pools.contains(&pool.0) {
-                    pools.push(pool.0);
+                if !pools.contains(&pool.place()) {
+                    pools.push(pool.place());
                 }
             }
             sets.push(pools);
         }
-        let number = number(self.routes.len());
-        self.routes.push(Route::new(sets, home.0));
-        self.place(number);
-        Ok(RouteId(number))
+        let mut new = Route::new(sets, home.place());
+        let vacant = self.routes.iter().position(Route::is_vacant);
+        let place = vacant.unwrap_or(self.routes.len());
+        if let Some(old) = self.routes.get_mut(place) {
+            new.generation = old.generation.wrapping_add(1);
+        }
+        let id = RouteId::new(number(place), new.generation);
+        match self.routes.get_mut(place) {
+            Some(old) => *old = new,
+            None => self.routes.push(new),
+        }
+        self.place(id.place());
+        Ok(id)
+    }
+
+    /// Takes a route away. What waits on it is dropped; what is under way goes on,
+    /// and is dropped where it would be sent again. False where there is no such
+    /// route. Takes as long as calls are many that wait on it, or anywhere for a
+    /// backoff to end.
+    ///
+    /// ```
+    /// # use sendwhen::{Limiter, Scheduler};
+    /// # let mut scheduler = Scheduler::new(42);
+    /// # let pool = scheduler.add_pool(Limiter::new(7));
+    /// # let route = scheduler.add_route(&[&[pool]])?;
+    /// use sendwhen::{Dropped, Instant, Job, Next, Rejected, Request};
+    ///
+    /// let (now, job) = (Instant::from_secs(5), Job::new(Request::new(), route));
+    /// let id = scheduler.submit(now, job)?;
+    /// assert!(scheduler.remove_route(route));
+    /// assert_eq!(scheduler.next(now), Next::Drop { id, why: Dropped::NoRoute });
+    /// assert_eq!(scheduler.submit(now, job), Err(Rejected::UnknownRoute));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn remove_route(&mut self, route: RouteId) -> bool {
+        let Some(number) = self.route_at(route) else {
+            return false;
+        };
+        let mut waiting = Vec::new();
+        if let Some(route) = self.routes.get_mut(index(number)) {
+            route.is_gone = true;
+            waiting.extend(route.lanes().rev().flat_map(Lane::iter));
+        }
+        let of_it = |slot: &u32| {
+            self.calls
+                .get(*slot)
+                .is_some_and(|call| call.route == number)
+        };
+        waiting.extend(self.held.values().copied().filter(of_it));
+        for slot in waiting {
+            self.drop_call(slot, Dropped::NoRoute);
+        }
+        self.vacate(number);
+        true
     }
 
     /// Sets how much later than the first possible a preferred alternative of
@@ -433,10 +500,13 @@ impl Scheduler {
     /// # Ok::<(), sendwhen::ConfigError>(())
     /// ```
     pub fn set_patience(&mut self, route: RouteId, patience: Duration) {
-        if let Some(route) = self.routes.get_mut(route.index()) {
+        let Some(number) = self.route_at(route) else {
+            return;
+        };
+        if let Some(route) = self.routes.get_mut(index(number)) {
             route.patience = patience;
         }
-        self.wake(route.0);
+        self.wake(number);
     }
 
     /// Sets the weight of a tenant: 1 where nothing is set.
@@ -564,7 +634,7 @@ impl Scheduler {
     /// Where its route is not one of this scheduler, or there is no room for it.
     pub fn submit(&mut self, now: Instant, job: Job) -> Result<CallId, Rejected> {
         let now = self.clock.advance(now);
-        if self.routes.get(job.route.index()).is_none() {
+        if self.route_at(job.route).is_none() {
             return Err(Rejected::UnknownRoute);
         }
         let start_by = job.request.start_by;
@@ -577,6 +647,7 @@ impl Scheduler {
             return Err(Rejected::Full(Full::Calls));
         };
         self.submitted = self.submitted.saturating_add(1);
+        self.count_of(job.route.place(), true);
         self.load(tenant, cost);
         self.enqueue(slot);
         Ok(CallId { number: id, slot })
@@ -683,6 +754,8 @@ impl Scheduler {
 /// What there is at a pool, whether it is there or gone.
 #[derive(Debug)]
 struct Site {
+    /// Which pool it is of those that were here one after the other.
+    generation: u32,
     /// What those had that share by it, by class.
     flows: [Flows; CLASSES],
     /// The routes that share by it.
@@ -693,6 +766,7 @@ struct Site {
 
 impl Site {
     const NEW: Self = Self {
+        generation: 0,
         flows: [const { Flows::new() }; CLASSES],
         sharing: Vec::new(),
         over: Vec::new(),
@@ -733,7 +807,8 @@ impl Scheduler {
 
     /// Says at its pools that there is a route.
     fn place(&mut self, number: u32) {
-        let Some(route) = self.routes.get(index(number)) else {
+        let route = self.routes.get(index(number));
+        let Some(route) = route.filter(|route| !route.is_vacant()) else {
             return;
         };
         if let Some(site) = self.sites.get_mut(index(route.home)) {
@@ -743,6 +818,54 @@ impl Scheduler {
             let site = self.sites.get_mut(index(*pool));
             if let Some(site) = site.filter(|site| !site.over.contains(&number)) {
                 site.over.push(number);
+            }
+        }
+    }
+
+    /// The place of a pool, if it was not given to another since.
+    fn pool_at(&self, pool: PoolId) -> Option<u32> {
+        let site = self.sites.get(pool.index())?;
+        (site.generation == pool.generation()).then(|| pool.place())
+    }
+
+    fn pool_id(&self, number: u32) -> PoolId {
+        let site = self.sites.get(index(number));
+        PoolId::new(number, site.map_or(0, |site| site.generation))
+    }
+
+    /// The place of a route that was not taken away.
+    fn route_at(&self, route: RouteId) -> Option<u32> {
+        let there = self.routes.get(route.index())?;
+        let same = there.generation == route.generation();
+        (same && !there.is_gone && !there.is_vacant()).then(|| route.place())
+    }
+
+    /// There is a call more of a route, or one less.
+    fn count_of(&mut self, number: u32, more: bool) {
+        if let Some(route) = self.routes.get_mut(index(number)) {
+            route.calls = if more {
+                route.calls.saturating_add(1)
+            } else {
+                route.calls.saturating_sub(1)
+            };
+        }
+    }
+
+    /// Makes room where a route was that was taken away, once there is no call of
+    /// it. Only then may the places of its pools be used again: until then calls
+    /// have permits of them.
+    fn vacate(&mut self, number: u32) {
+        let route = self.routes.get_mut(index(number));
+        let Some(route) = route.filter(|route| route.is_gone && route.calls == 0) else {
+            return;
+        };
+        let mut new = Route::new(Vec::new(), 0);
+        new.generation = route.generation;
+        let old = core::mem::replace(route, new);
+        for pool in old.alternatives.iter().flatten() {
+            if let Some(site) = self.sites.get_mut(index(*pool)) {
+                site.over.retain(|route| *route != number);
+                site.sharing.retain(|route| *route != number);
             }
         }
     }
@@ -864,6 +987,8 @@ impl Scheduler {
     /// A call that is nowhere any more.
     fn forget(&mut self, slot: u32) {
         if let Some(call) = self.calls.remove(slot) {
+            self.count_of(call.route, false);
+            self.vacate(call.route);
             if let Some(active) = call.active {
                 self.active.remove(active);
             }
@@ -925,6 +1050,8 @@ impl Scheduler {
         };
         if matches!(verdict, Verdict::Delivered | Verdict::GiveUp(_)) {
             self.forget(slot);
+        } else if verdict == Verdict::Queued && self.is_gone(slot) {
+            self.drop_call(slot, Dropped::NoRoute);
         }
         let hints = match event {
             Event::Responded { hints, .. } if effect.class.is_some() => Some(*hints),
@@ -939,6 +1066,13 @@ impl Scheduler {
         used.clear();
         self.set = used;
         verdict
+    }
+
+    /// Whether the route of a call was taken away.
+    fn is_gone(&self, slot: u32) -> bool {
+        let call = self.calls.get(slot);
+        let route = call.and_then(|call| self.routes.get(index(call.route)));
+        route.is_some_and(|route| route.is_gone)
     }
 
     /// What is told of an end, on the caller's clock.

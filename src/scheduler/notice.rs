@@ -192,11 +192,11 @@ impl Scheduler {
         hints: Option<&ServerHints>,
         class: Option<Class>,
     ) -> bool {
+        let id = self.pool_id(number);
         let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) else {
             return false;
         };
         let notices = &mut self.notices;
-        let id = PoolId(number);
         if let Some(class) = class {
             watch_failures(pool, id, class, notices);
             let open = pool.open_breaker(now);
@@ -222,6 +222,7 @@ impl Scheduler {
     /// Something is about to be sent over `pool`: what was scarce may not have
     /// been since the last answer, and will be again.
     pub(super) fn watch_before(&mut self, now: Instant, number: u32) {
+        let id = self.pool_id(number);
         let Some(pool) = self.pools.get_mut(index(number)).and_then(Option::as_mut) else {
             return;
         };
@@ -234,14 +235,14 @@ impl Scheduler {
             }
             if let Some(level) = pool.limiter.level(now, dimension) {
                 let scarcity = (scarce, told);
-                watch_scarcity(PoolId(number), outside, &level, scarcity, &mut self.notices);
+                watch_scarcity(id, outside, &level, scarcity, &mut self.notices);
             }
         }
     }
 
     pub(super) fn tell_of_stop(&mut self, pool: u32, until: Instant) {
         self.notices.tell(Notice::Stopped {
-            pool: PoolId(pool),
+            pool: self.pool_id(pool),
             until: self.clock.outside(until),
         });
     }

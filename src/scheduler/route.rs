@@ -17,6 +17,12 @@ use crate::{decision::Cause, request::Request, time::Instant, units::Dimension};
 pub(super) struct Route {
     /// Sets of pools, in the order of preference.
     pub(super) alternatives: Vec<Vec<u32>>,
+    /// Which it is of those that were at this place one after the other.
+    pub(super) generation: u32,
+    /// It was taken away; there are calls of it that are under way.
+    pub(super) is_gone: bool,
+    /// How many calls are of it, wherever they are.
+    pub(super) calls: usize,
     /// How much later than the first possible a preferred one may be.
     pub(super) patience: Duration,
     /// The pool by which its tenants share: the last of its first alternative.
@@ -113,6 +119,9 @@ impl Route {
     pub(super) fn new(alternatives: Vec<Vec<u32>>, home: u32) -> Self {
         Self {
             alternatives,
+            generation: 0,
+            is_gone: false,
+            calls: 0,
             patience: Duration::ZERO,
             home,
             lanes: [const { Lane::new() }; CLASSES],
@@ -125,6 +134,11 @@ impl Route {
             claim: None,
             waits: Vec::new(),
         }
+    }
+
+    /// Whether this is a place without a route.
+    pub(super) fn is_vacant(&self) -> bool {
+        self.alternatives.is_empty()
     }
 
     /// Whether nothing waits here.

@@ -21,6 +21,7 @@ use super::{
     index,
     job::{Bounds, CallId, Dropped, PoolId, Shed},
     notice::{Notices, Watch},
+    number,
     pool::{Headroom, Pool, Release},
     queue::{CLASSES, Flows},
     route::{self, Block, Route},
@@ -92,6 +93,9 @@ struct State<C = Slab<Entry>, A = Slab<Active>> {
     rng: Rng,
     aging: Duration,
     pools: Vec<Option<PoolState>>,
+    /// Of each place of a pool, which pool it is of those that were there.
+    #[serde(default)]
+    generations: Vec<u32>,
     flows: Vec<[Flows; CLASSES]>,
     routes: Vec<RouteState>,
     tenants: BTreeMap<u32, Tenant>,
@@ -118,7 +122,12 @@ struct PoolState {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct RouteState {
+    /// None where there is no route any more.
     alternatives: Vec<Vec<u32>>,
+    #[serde(default)]
+    generation: u32,
+    #[serde(default)]
+    is_gone: bool,
     patience: Duration,
     home: u32,
     /// What it waits for, where it sleeps.
@@ -162,20 +171,26 @@ impl Snapshot {
         scheduler.clock.resume(now, asleep);
         scheduler.rng = state.rng;
         scheduler.aging = state.aging;
+        let generations = state.generations.into_iter().chain(core::iter::repeat(0));
+        for mut flows in state.flows {
+            flows.iter_mut().for_each(Flows::nobody_waits);
+            scheduler.sites.push(Site { flows, ..Site::NEW });
+        }
+        for (site, generation) in scheduler.sites.iter_mut().zip(generations) {
+            site.generation = generation;
+        }
         for (number, pool) in (0..).zip(state.pools) {
-            let pool = pool.map(|pool| pool.restored(policy(PoolId(number))));
+            let pool = pool.map(|pool| pool.restored(policy(scheduler.pool_id(number))));
             if pool.as_ref().is_some_and(|pool| pool.open) {
                 scheduler.open.push(number);
             }
             scheduler.pools.push(pool);
         }
-        for mut flows in state.flows {
-            flows.iter_mut().for_each(Flows::nobody_waits);
-            scheduler.sites.push(Site { flows, ..Site::NEW });
-        }
         let mut asleep = Vec::new();
         for (number, route) in (0..).zip(state.routes) {
             let mut restored = Route::new(route.alternatives, route.home);
+            restored.generation = route.generation;
+            restored.is_gone = route.is_gone;
             restored.patience = route.patience;
             restored.claim = route.claim;
             scheduler.routes.push(restored);
@@ -193,6 +208,9 @@ impl Snapshot {
         scheduler.dropped = state.dropped;
         scheduler.notices = state.notices;
         scheduler.put_back();
+        for number in 0..number(scheduler.routes.len()) {
+            scheduler.vacate(number);
+        }
         for (number, block, waits) in asleep {
             scheduler.sleep_on(number, block, waits);
         }
@@ -204,10 +222,14 @@ impl Scheduler {
     /// Puts each call where it says that it is.
     fn put_back(&mut self) {
         let calls = self.calls.iter();
-        let all: Vec<(u32, At, u32, u64, u64)> = calls
-            .map(|(slot, call)| (slot, call.at, call.tenant, call.cost, call.number))
+        let all: Vec<(u32, At, u32, u64, u64, u32)> = calls
+            .map(|(slot, call)| {
+                let (tenant, cost, number) = (call.tenant, call.cost, call.number);
+                (slot, call.at, tenant, cost, number, call.route)
+            })
             .collect();
-        for (slot, at, tenant, cost, number) in all {
+        for (slot, at, tenant, cost, number, route) in all {
+            self.count_of(route, true);
             match at {
                 At::Queued => {
                     self.load(tenant, cost);
@@ -240,15 +262,17 @@ impl State {
         for route in &self.routes {
             let sets = &route.alternatives;
             let mut named = sets.iter().flatten().chain([&route.home]);
-            let known = named.all(|pool| index(*pool) < pools);
-            let filled = !sets.is_empty() && sets.iter().all(|set| !set.is_empty());
+            let known = sets.is_empty() || named.all(|pool| index(*pool) < pools);
+            let filled = sets.iter().all(|set| !set.is_empty());
             is(known && filled, "a route over pools that are not there")?;
         }
         let mut numbers = Vec::new();
         let mut owned = Vec::new();
         for (_, call) in self.calls.iter() {
             numbers.push(call.number);
-            let route = index(call.route) < self.routes.len();
+            let route = self.routes.get(index(call.route));
+            let goes_on = |route: &RouteState| !route.is_gone || matches!(call.at, At::Flying);
+            let route = route.is_some_and(|route| !route.alternatives.is_empty() && goes_on(route));
             is(route && call.class() < CLASSES, "a call without a route")?;
             let needs_life = call.at != At::Queued;
             is(
@@ -292,6 +316,7 @@ impl<'a> State<&'a Slab<Entry>, &'a Slab<Active>> {
             rng: all.rng,
             aging: all.aging,
             pools: pools.map(|pool| pool.as_ref().map(PoolState::of)).collect(),
+            generations: all.sites.iter().map(|site| site.generation).collect(),
             flows: all.sites.iter().map(|site| site.flows.clone()).collect(),
             routes: all.routes.iter().map(RouteState::of).collect(),
             tenants: all.tenants.clone(),
@@ -337,6 +362,8 @@ impl RouteState {
     fn of(route: &Route) -> Self {
         Self {
             alternatives: route.alternatives.clone(),
+            generation: route.generation,
+            is_gone: route.is_gone,
             patience: route.patience,
             home: route.home,
             sleeps: match route.state {

@@ -580,6 +580,7 @@ fn others(world: &mut World) {
         "Scheduler::explain": |s, _, _, id, later: Instant| assert!(s.explain(later, id).is_some());
         "Scheduler::explain_pool": |s, pool, _, _, later: Instant| assert!(s.explain_pool(later, pool).is_some());
         "Scheduler::remove_pool": |s, pool, _, _| assert!(s.remove_pool(pool).is_some());
+        "Scheduler::remove_route": |s, _, route, _| assert!(s.remove_route(route));
         "Scheduler::change_pool": |s, pool, _, _, later: Instant| s.change_pool(pool, |pool| pool.rebase(later));
         "Scheduler::pool": |s, pool, _, _| assert!(s.pool(pool).is_some());
         "Scheduler::flights": |s, _, _, _| assert!(s.flights().count() <= 1);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sendwhen::{
-    Bounds, CallId, Dimension, Event, Failure, Instant, Job, Limiter, LimiterSnapshot, Next,
-    PoolId, Priority, Rate, Request, RetryPolicy, RouteId, Scheduler, ServerHints, Shed, Snapshot,
-    TenantId, Usage,
+    Bounds, CallId, Dimension, Event, Failure, GiveUp, Instant, Job, Limiter, LimiterSnapshot,
+    Next, PoolId, Priority, Rate, Request, RetryPolicy, RouteId, Scheduler, ServerHints, Shed,
+    Snapshot, TenantId, Usage, Verdict,
 };
 
 use super::{at, done, head, ids, pool};
@@ -274,6 +274,32 @@ fn an_unknown_version_is_refused_with_a_clear_error() {
 }
 
 #[test]
+fn what_was_taken_away_stays_away() {
+    let mut scheduler = Scheduler::new(1);
+    let old = scheduler.add_pool(pool(60, 1));
+    let removed = scheduler.add_route(&[&[old]]).unwrap();
+    let flying = scheduler
+        .submit(at(9), Job::new(Request::new(), removed))
+        .unwrap();
+    assert_eq!(ids(&mut scheduler, at(9)), [flying]);
+    assert!(scheduler.remove_pool(old).is_some() && scheduler.remove_route(removed));
+    // Its place is kept for the call that is under way.
+    let mut scheduler = again(&scheduler, at(9), Duration::ZERO);
+    assert!(!scheduler.remove_route(removed));
+    let other = scheduler.add_pool(pool(60, 1));
+    assert_ne!(old.index(), other.index());
+    let cancelled = scheduler.handle(at(9), flying, Event::Cancelled);
+    assert_eq!(cancelled, Verdict::GiveUp(GiveUp::Cancelled));
+    let mut scheduler = again(&scheduler, at(9), Duration::ZERO);
+    let new = scheduler.add_pool(pool(60, 1));
+    let route = scheduler.add_route(&[&[new]]).unwrap();
+    let mut scheduler = again(&scheduler, at(9), Duration::ZERO);
+    assert_eq!((old.index(), removed.index()), (new.index(), route.index()));
+    assert!(scheduler.pool(old).is_none() && scheduler.pool(new).is_some());
+    assert!(!scheduler.remove_route(removed) && scheduler.remove_route(route));
+}
+
+#[test]
 fn a_snapshot_that_contradicts_itself_is_refused() {
     let mut scheduler = Scheduler::new(1);
     let pool = scheduler.add_pool(Limiter::new(1));
@@ -304,8 +330,9 @@ fn a_snapshot_that_contradicts_itself_is_refused() {
         (
             r#""alternatives":[[0]]"#,
             r#""alternatives":[]"#,
-            "pools that are not there",
+            "without a route",
         ),
+        (r#""is_gone":false"#, r#""is_gone":true"#, "without a route"),
         (r#""submitted":2"#, r#""submitted":1"#, "from the future"),
         (r#""number":1"#, r#""number":0"#, "two calls of one number"),
         (r#""at":"Queued""#, r#""at":"Flying""#, "without a life"),

@@ -522,6 +522,86 @@ fn a_pool_that_is_taken_away_leaves_the_alternatives() {
 }
 
 #[test]
+fn what_is_under_way_on_a_route_that_is_taken_away_goes_on_to_its_end() {
+    let (mut scheduler, route) = one_pool(pool(60, 2));
+    let [well, ill, waits] = [(); 3].map(|()| scheduler.submit(at(0), job(route)).unwrap());
+    assert_eq!(ids(&mut scheduler, at(0)), [well, ill]);
+    assert!(scheduler.remove_route(route));
+    assert!(!scheduler.remove_route(route), "it is gone");
+    let why = Dropped::NoRoute;
+    assert_eq!(scheduler.next(at(0)), Next::Drop { id: waits, why });
+    assert_eq!(
+        scheduler.submit(at(0), job(route)),
+        Err(Rejected::UnknownRoute)
+    );
+    answered(&mut scheduler, at(0), well);
+    let lost = Event::Failed(Failure::Lost);
+    assert_eq!(scheduler.handle(at(0), ill, lost), Verdict::Queued);
+    assert_eq!(scheduler.next(at(0)), Next::Drop { id: ill, why });
+    assert_eq!(
+        (scheduler.next(at(9)), scheduler.waiting()),
+        (Next::Idle, 0)
+    );
+}
+
+#[test]
+fn a_place_that_is_used_again_is_not_taken_for_what_was_there() {
+    let mut scheduler = Scheduler::new(1);
+    let first = scheduler.add_pool(pool(60, 1));
+    let route = scheduler.add_route(&[&[first]]).unwrap();
+    let flying = scheduler.submit(at(0), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [flying]);
+    assert!(scheduler.remove_pool(first).is_some());
+    let second = scheduler.add_pool(pool(60, 1));
+    assert_ne!(first.index(), second.index(), "a route goes over it");
+    assert!(scheduler.remove_route(route));
+    let third = scheduler.add_pool(pool(60, 1));
+    assert_ne!(first.index(), third.index(), "a call has a permit of it");
+    answered(&mut scheduler, at(0), flying);
+    let fourth = scheduler.add_pool(pool(60, 1));
+    assert_eq!(first.index(), fourth.index());
+    assert!(scheduler.pool(first).is_none() && scheduler.pool(fourth).is_some());
+    assert!(scheduler.remove_pool(first).is_none());
+    let again = scheduler.add_route(&[&[fourth]]).unwrap();
+    assert_eq!(again.index(), route.index());
+    assert!(!scheduler.remove_route(route), "that is another one");
+    assert_eq!(
+        scheduler.submit(at(0), job(route)),
+        Err(Rejected::UnknownRoute)
+    );
+    assert!(scheduler.submit(at(0), job(again)).is_ok());
+}
+
+/// A gateway that runs for years.
+#[test]
+fn pools_and_routes_that_come_and_go_leave_nothing_behind() {
+    let mut scheduler = Scheduler::new(1);
+    let kept = scheduler.add_pool(pool(60_000, 1_000));
+    let mut now = 0;
+    let mut come_and_go = |times: u32| {
+        for tenant in 0..times {
+            now += 1;
+            let now = at(now);
+            let own = scheduler.add_pool(pool(60, 1));
+            let route = scheduler.add_route(&[&[own, kept], &[own]]).unwrap();
+            let job = job(route).tenant(TenantId::new(tenant));
+            let sent = scheduler.submit(now, job).unwrap();
+            let waits = scheduler.submit(now, job).unwrap();
+            assert_eq!(ids(&mut scheduler, now), [sent]);
+            assert!(scheduler.remove_pool(own).is_some());
+            assert!(scheduler.remove_route(route));
+            let why = Dropped::NoRoute;
+            assert_eq!(scheduler.next(now), Next::Drop { id: waits, why });
+            answered(&mut scheduler, now, sent);
+        }
+    };
+    come_and_go(1_000);
+    let taken = allocation_counter::measure(|| come_and_go(100_000));
+    assert!(taken.bytes_current.abs() <= 10_000, "{taken:?}");
+    assert!(taken.bytes_max <= 100_000, "{taken:?}");
+}
+
+#[test]
 fn a_route_of_another_scheduler_is_refused() {
     let (_, route) = one_pool(pool(1, 1));
     let refused = Scheduler::new(42).submit(at(0), job(route));
