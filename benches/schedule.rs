@@ -10,7 +10,8 @@
 //! In `schedule` calls go in the order in which they came, and so memory is
 //! walked through from end to end, which caches like. In `scattered` each has a
 //! latest start drawn at random, its tenant and its route too: what comes goes
-//! anywhere in the order, and what is sent lies anywhere in memory.
+//! anywhere in the order, and what is sent lies anywhere in memory. `bare` is what
+//! the memory alone takes of that: a tree and a list of as many.
 
 #![expect(
     missing_docs,
@@ -22,6 +23,7 @@
 )]
 
 use core::{hint::black_box, time::Duration};
+use std::collections::BTreeMap;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use sendwhen::{
@@ -210,6 +212,31 @@ fn scattered(c: &mut Criterion) {
     });
 }
 
+/// The first is taken out of a tree, its entry read and written where that lies,
+/// and it is put in again at random.
+fn bare(c: &mut Criterion) {
+    let mut group = c.benchmark_group("bare");
+    for waiting in [1_000_u32, 1_000_000] {
+        let mut scatter = Scatter::new(waiting);
+        // As large as what the scheduler keeps of a call.
+        let mut entries = vec![[0_u64; 14]; waiting as usize];
+        let first = (0..waiting).map(|slot| ((scatter.due(true), u64::from(slot)), slot));
+        let mut order: BTreeMap<(Instant, u64), u32> = first.collect();
+        let mut number = u64::from(waiting);
+        group.bench_function(BenchmarkId::from_parameter(waiting), |b| {
+            b.iter(|| {
+                let (_, slot) = order.pop_first().unwrap();
+                for part in &mut entries[slot as usize] {
+                    *part = part.wrapping_add(number);
+                }
+                order.insert((scatter.due(false), number), slot);
+                number += 1;
+            });
+        });
+    }
+    group.finish();
+}
+
 fn blocked(c: &mut Criterion) {
     let mut group = c.benchmark_group("blocked");
     group.sample_size(30);
@@ -255,5 +282,5 @@ fn submit(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, waiting, scattered, blocked, submit);
+criterion_group!(benches, waiting, scattered, bare, blocked, submit);
 criterion_main!(benches);

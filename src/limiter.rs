@@ -934,6 +934,12 @@ impl Limiter {
         self.judge_server(now, permit, class);
     }
 
+    /// Whether the server is down, and only probes are sent.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_down(&self, now: Instant) -> bool {
+        self.outage.is_down(self.clock.peek(now))
+    }
+
     /// What an end of this class says of whether the server is up.
     fn judge_server(&mut self, now: Instant, permit: &Permit, class: Class) {
         let number = permit.number;

@@ -103,6 +103,16 @@ impl Outage {
         }
     }
 
+    /// Whether nothing but probes is sent.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn is_down(&self, now: Instant) -> bool {
+        match self.down {
+            Some(Down::Until(_)) => true,
+            Some(Down::Probed { silent, .. }) => now < silent,
+            None => false,
+        }
+    }
+
     /// Whether all that came to an end lately failed, and too many for chance.
     const fn is_suspected(&self, fates: Fates) -> bool {
         self.failed >= self.enough() && fates.survived <= self.survived

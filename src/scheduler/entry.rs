@@ -70,6 +70,9 @@ pub(super) struct Active {
     pub(super) permits: Vec<(u32, Permit)>,
     /// Until when it is held, and for what.
     pub(super) hold: Wait,
+    /// The server was down when its last attempt failed: others are to ask next.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub(super) lets_others_ask: bool,
 }
 
 impl Active {
@@ -82,6 +85,7 @@ impl Active {
                 until: Instant::ZERO,
                 cause: Cause::Response,
             },
+            lets_others_ask: false,
         }
     }
 }

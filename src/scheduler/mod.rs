@@ -110,6 +110,10 @@ use crate::{
 /// **Large calls are not passed for ever.** One that must wait for room keeps
 /// its claim: what comes after it goes only if that delays it by nothing.
 ///
+/// **During an outage** one call at a time asks whether the server is up again. One
+/// that failed so lets others ask before it asks again, so that attempts are spent
+/// evenly.
+///
 /// **What it costs.** The time of a decision grows as the logarithm of how many
 /// calls wait, and with the number of routes over the pools that it is about; now
 /// and then one takes longer that puts calls in order whose latest start comes
@@ -171,6 +175,9 @@ pub struct Scheduler {
     active: Slab<Active>,
     /// Those in backoff, by when it ends.
     held: BTreeMap<(Instant, u64), u32>,
+    /// Those whose backoff is over, and who let others ask whether the server is up
+    /// again: by route.
+    aside: BTreeSet<(u32, u64, u32)>,
     /// How many are under way.
     flying: usize,
     /// Routes whose first is to be asked for.
@@ -221,6 +228,7 @@ impl Scheduler {
             calls: Slab::new(),
             active: Slab::new(),
             held: BTreeMap::new(),
+            aside: BTreeSet::new(),
             flying: 0,
             ready: Vec::new(),
             open: Vec::new(),
@@ -469,7 +477,9 @@ impl Scheduler {
                 .get(*slot)
                 .is_some_and(|call| call.route == number)
         };
-        waiting.extend(self.held.values().copied().filter(of_it));
+        let held = self.held.values().copied();
+        let aside = self.aside.iter().map(|(.., slot)| *slot);
+        waiting.extend(held.chain(aside).filter(of_it));
         for slot in waiting {
             self.drop_call(slot, Dropped::NoRoute);
         }
@@ -684,6 +694,7 @@ impl Scheduler {
         let now = self.clock.advance(now);
         self.fall_due(now);
         loop {
+            self.come_back_from_aside(now);
             if let Some((id, why)) = self.dropped.pop_front() {
                 return Next::Drop {
                     id,
@@ -920,6 +931,7 @@ impl Scheduler {
             if let Some(until) = until.map(|active| active.hold.until) {
                 self.held.remove(&(until, call.number));
             }
+            self.aside.remove(&(call.route, call.number, slot));
             self.watch_no_more(slot);
             return;
         }
@@ -1029,6 +1041,12 @@ impl Scheduler {
         if effect.charge == Charge::Nothing {
             call.paid = false;
         }
+        let pools = &self.pools;
+        let is_down = |pool: &u32| {
+            let pool = pools.get(index(*pool)).and_then(Option::as_ref);
+            pool.is_some_and(|pool| pool.limiter.is_down(now))
+        };
+        active.lets_others_ask = used.iter().any(is_down);
         let failed = effect.class.is_some_and(|class| class != Class::Success);
         let (tenant, cost) = (call.tenant, call.cost);
         let verdict = match active.life.standing(now) {

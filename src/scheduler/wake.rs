@@ -12,7 +12,7 @@ use super::{
     pool::Pool,
     route::{Block, Route, State, Top},
 };
-use crate::time::Instant;
+use crate::{decision::Cause, time::Instant};
 
 impl Scheduler {
     /// What the clock brings about: backoffs end, latest starts come near,
@@ -23,7 +23,12 @@ impl Scheduler {
                 break;
             }
             self.held.pop_first();
-            self.enqueue(slot);
+            match self.aside_of(now, slot) {
+                Some(aside) => {
+                    self.aside.insert(aside);
+                }
+                None => self.enqueue(slot),
+            }
         }
         while let Some(&(at, route)) = self.criticals.first() {
             if at > now {
@@ -36,6 +41,64 @@ impl Scheduler {
                 break;
             }
             self.wake(route);
+        }
+    }
+
+    /// Where a call that could come back stands, if it lets others ask whether the
+    /// server is up again.
+    fn aside_of(&self, now: Instant, slot: u32) -> Option<(u32, u64, u32)> {
+        let call = self.calls.get(slot)?;
+        let lets = self.active.get(call.active?)?.lets_others_ask;
+        (lets && self.others_ask(now, call.route)).then_some((call.route, call.number, slot))
+    }
+
+    /// Whether over pools of a route whose server is down, and over no other, some
+    /// wait for nothing but to ask whether it is up again.
+    fn others_ask(&self, now: Instant, number: u32) -> bool {
+        let is_down = |pool: &&u32| {
+            let pool = self.pools.get(index(**pool)).and_then(Option::as_ref);
+            pool.is_some_and(|pool| pool.limiter.is_down(now))
+        };
+        let asks = |number: &u32| {
+            let route = self.routes.get(index(*number));
+            route.is_some_and(|route| match route.state {
+                State::Empty => false,
+                State::Ready => true,
+                State::Blocked(block) => block.cause == Cause::Outage,
+            })
+        };
+        let Some(route) = self.routes.get(index(number)) else {
+            return false;
+        };
+        route.alternatives.iter().all(|set| {
+            let sites = set.iter().filter(is_down);
+            let mut sites = sites.filter_map(|pool| self.sites.get(index(*pool)));
+            sites.any(|site| site.over.iter().any(asks))
+        })
+    }
+
+    /// Those who let others ask come back where none does, or the server is up: of
+    /// all routes at once, or those of the first would ask all the time.
+    pub(super) fn come_back_from_aside(&mut self, now: Instant) {
+        if self.aside.is_empty() {
+            return;
+        }
+        let mut back = Vec::new();
+        let mut last = None;
+        for &aside in &self.aside {
+            let (number, ..) = aside;
+            let (_, asked) = last
+                .filter(|(route, _)| *route == number)
+                .unwrap_or_else(|| (number, self.others_ask(now, number)));
+            last = Some((number, asked));
+            if !asked {
+                back.push(aside);
+            }
+        }
+        for aside in back {
+            let (.., slot) = aside;
+            self.aside.remove(&aside);
+            self.enqueue(slot);
         }
     }
 

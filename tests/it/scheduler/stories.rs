@@ -1218,15 +1218,11 @@ fn an_outage_stops_the_pool_and_not_each_call_and_one_at_a_time_asks() {
     for _ in 0..1_000 {
         scheduler.submit(at(0), job(route)).unwrap();
     }
-    let (mut asked, mut given_up) = (0, 0);
-    let mut overload = |scheduler: &mut Scheduler, now, flying: Vec<CallId>| {
+    let mut asked = 0;
+    let overload = |scheduler: &mut Scheduler, now, flying: Vec<CallId>| {
         for id in flying {
-            match scheduler.handle(now, id, head(529, &ServerHints::NONE)) {
-                Verdict::Queued => {}
-                // It was the one that asked, ten times.
-                Verdict::GiveUp(GiveUp::AttemptsSpent { .. }) => given_up += 1,
-                other => panic!("{other:?}"),
-            }
+            let verdict = scheduler.handle(now, id, head(529, &ServerHints::NONE));
+            assert_eq!(verdict, Verdict::Queued);
         }
     };
     let mut flying = ids(&mut scheduler, at(0));
@@ -1242,9 +1238,66 @@ fn an_outage_stops_the_pool_and_not_each_call_and_one_at_a_time_asks() {
         }
     }
     assert!((3..40).contains(&asked), "{asked} asked in half a minute");
-    let left = scheduler.waiting() + scheduler.flying();
-    assert!(given_up <= asked / 9);
-    assert_eq!(left + given_up, 1_000);
+    assert_eq!(scheduler.waiting() + scheduler.flying(), 1_000);
+}
+
+/// It was the same call that asked each time, until its attempts were spent.
+#[test]
+fn an_outage_spends_the_attempts_of_all_that_wait_and_not_of_one() {
+    for routes in [1, 3] {
+        let mut scheduler = Scheduler::new(42);
+        let more = scheduler.add_pool(pool(60_000, 1_000));
+        let down = scheduler.add_pool(pool(60_000, 1_000).retry(a_second_each()));
+        let set = |route| {
+            if route == 0 {
+                vec![down]
+            } else {
+                vec![down, more]
+            }
+        };
+        let all: Vec<RouteId> = (0..routes)
+            .map(|route| scheduler.add_route(&[&set(route)]).unwrap())
+            .collect();
+        let calls: Vec<CallId> = (0..24)
+            .map(|n| scheduler.submit(at(0), job(all[n % routes])).unwrap())
+            .collect();
+        let mut attempts = vec![0_u32; calls.len()];
+        let mut now = at(0);
+        let mut sent = 0;
+        while sent < 120 {
+            match scheduler.next(now) {
+                Next::Send { id, .. } => {
+                    sent += 1;
+                    attempts[calls.iter().position(|call| *call == id).unwrap()] += 1;
+                    let refused = head(529, &ServerHints::NONE);
+                    assert_eq!(scheduler.handle(now, id, refused), Verdict::Queued);
+                }
+                Next::Wait(wait) => now = wait.until,
+                other => panic!("{other:?}"),
+            }
+        }
+        let (least, most) = (attempts.iter().min(), attempts.iter().max());
+        assert!(
+            most <= least.map(|least| least + 4).as_ref(),
+            "{attempts:?}"
+        );
+        // It is up again: all of them are through at once.
+        let mut through = 0;
+        for _ in 0..1_000 {
+            match scheduler.next(now) {
+                Next::Send { id, .. } => {
+                    answered(&mut scheduler, now, id);
+                    through += 1;
+                }
+                Next::Wait(wait) => now = wait.until,
+                other => {
+                    assert_eq!(other, Next::Idle);
+                    break;
+                }
+            }
+        }
+        assert_eq!(through, calls.len());
+    }
 }
 
 /// A thousand tokens and ten images a second, and plenty of requests.
