@@ -331,15 +331,29 @@ impl Scheduler {
         alternative: usize,
         claim: &Claim,
     ) -> Option<Refused> {
+        let set = set_of(&self.routes, wish.route, alternative)?;
+        let claimed = set_of(&self.routes, claim.wish.route, claim.block.alternative)?;
+        let &shared = set.iter().find(|pool| claimed.contains(pool))?;
+        // Anew: others that went before it may have delayed it since, or its
+        // pools let it go earlier.
+        let mut start = now;
+        for &number in claimed {
+            let pool = self.pools.get_mut(index(number)).and_then(Option::as_mut);
+            let checked =
+                pool.map(|pool| pool.check(now, &claim.wish.request, claim.wish.is_urgent()));
+            match checked {
+                Some(Ok(())) => {}
+                Some(Err(Denied::Until { wait, .. })) => start = start.max(wait.until),
+                Some(Err(Denied::Never(_))) => return None,
+                None => start = start.max(claim.block.start),
+            }
+        }
         let behind = Refused {
-            start: claim.block.start.max(now.just_after()),
+            start: start.max(now.just_after()),
             cause: claim.block.cause,
             pool: claim.block.pool,
             behind: true,
         };
-        let set = set_of(&self.routes, wish.route, alternative)?;
-        let claimed = set_of(&self.routes, claim.wish.route, claim.block.alternative)?;
-        let &shared = set.iter().find(|pool| claimed.contains(pool))?;
         let behind = if set.contains(&behind.pool) {
             behind
         } else {
@@ -352,18 +366,11 @@ impl Scheduler {
             return Some(behind);
         }
         let mut trial = Vec::new();
-        let mut start = now;
         for &number in claimed {
             let Some(pool) = self.pools.get(index(number)).and_then(Option::as_ref) else {
                 return Some(behind);
             };
             let mut copy = pool.clone();
-            // Anew: others that went before it may have delayed it since.
-            match copy.check(now, &claim.wish.request, claim.wish.is_urgent()) {
-                Ok(()) => {}
-                Err(Denied::Until { wait, .. }) => start = start.max(wait.until),
-                Err(Denied::Never(_)) => return None,
-            }
             if set.contains(&number) {
                 if copy.release.is_under_way(now) {
                     return Some(behind);
