@@ -348,21 +348,14 @@ impl Scheduler {
                 None => start = start.max(claim.block.start),
             }
         }
+        let waits_here = set.contains(&claim.block.pool);
         let behind = Refused {
             start: start.max(now.just_after()),
             cause: claim.block.cause,
-            pool: claim.block.pool,
+            pool: if waits_here { claim.block.pool } else { shared },
             behind: true,
         };
-        let behind = if set.contains(&behind.pool) {
-            behind
-        } else {
-            Refused {
-                pool: shared,
-                ..behind
-            }
-        };
-        if set.contains(&claim.block.pool) && takes(&self.pools, wish, &claim.block) {
+        if waits_here && takes(&self.pools, wish, &claim.block) {
             return Some(behind);
         }
         let mut trial = Vec::new();

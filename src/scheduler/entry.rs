@@ -105,7 +105,7 @@ impl Entry {
             own: request.own,
             tenant: job.tenant.number(),
             active: None,
-            route: job.route.place(),
+            route: job.route.0.place(),
             class: u8::try_from(job.priority.class()).unwrap_or_default(),
             profile: request.profile,
             attempts: job.attempts,

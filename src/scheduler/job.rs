@@ -180,25 +180,13 @@ impl TenantId {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct PoolId(Numbered);
+pub struct PoolId(pub(super) Numbered);
 
 impl PoolId {
     /// Counts from 0, in the order in which pools were added. The number of a pool
     /// that was taken away is given to a later one once no route goes over it.
     pub const fn index(self) -> usize {
-        super::index(self.place())
-    }
-
-    pub(super) const fn new(place: u32, generation: u32) -> Self {
-        Self(Numbered::new(place, generation))
-    }
-
-    pub(super) const fn place(self) -> u32 {
-        self.0.place()
-    }
-
-    pub(super) const fn generation(self) -> u32 {
-        self.0.generation()
+        super::index(self.0.place())
     }
 }
 
@@ -206,20 +194,20 @@ impl PoolId {
 /// other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Numbered(u64);
+pub(super) struct Numbered(u64);
 
 impl Numbered {
-    const fn new(place: u32, generation: u32) -> Self {
+    pub(super) const fn new(place: u32, generation: u32) -> Self {
         Self((generation as u64).wrapping_shl(32) | place as u64)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-    const fn place(self) -> u32 {
+    pub(super) const fn place(self) -> u32 {
         self.0 as u32
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
-    const fn generation(self) -> u32 {
+    pub(super) const fn generation(self) -> u32 {
         self.0.wrapping_shr(32) as u32
     }
 }
@@ -236,26 +224,14 @@ impl Numbered {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct RouteId(Numbered);
+pub struct RouteId(pub(super) Numbered);
 
 impl RouteId {
     /// Counts from 0, in the order in which routes were added. The number of a
     /// route that was taken away is given to a later one once the last of its calls
     /// is over.
     pub const fn index(self) -> usize {
-        super::index(self.place())
-    }
-
-    pub(super) const fn new(place: u32, generation: u32) -> Self {
-        Self(Numbered::new(place, generation))
-    }
-
-    pub(super) const fn place(self) -> u32 {
-        self.0.place()
-    }
-
-    pub(super) const fn generation(self) -> u32 {
-        self.0.generation()
+        super::index(self.0.place())
     }
 }
 

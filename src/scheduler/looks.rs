@@ -206,12 +206,12 @@ mod tests {
     use super::*;
     use crate::{
         request::Request,
-        scheduler::job::{Job, RouteId},
+        scheduler::job::{Job, Numbered, RouteId},
     };
 
     /// A call that is to be looked at then.
     fn call(calls: &mut Slab<Entry>, number: u64, critical: Instant) -> (Place, u32) {
-        let job = Job::new(Request::new(), RouteId::new(0, 0));
+        let job = Job::new(Request::new(), RouteId(Numbered::new(0, 0)));
         let mut call = Entry::new(&job, number, Instant::ZERO, Instant::MAX);
         call.critical = critical;
         (call.critical_place(), calls.insert(call).unwrap())

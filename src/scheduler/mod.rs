@@ -52,12 +52,13 @@ use alloc::{
 use ask::Offer;
 use bounds::{Load, Tenant};
 use entry::{Active, At, Entry};
+use job::Numbered;
 use looks::Links;
 use pool::Pool;
 use queue::{CLASSES, Flows, Lane, Tag};
 use route::{Block, Route, State};
 use slab::Slab;
-use wake::Firsts;
+use wake::{Firsts, is_down};
 
 pub use explain::{CallStanding, PoolStanding};
 pub use job::{
@@ -117,9 +118,9 @@ use crate::{
 /// **What it costs.** The time of a decision grows as the logarithm of how many
 /// calls wait, and with the number of routes over the pools that it is about; now
 /// and then one takes longer that puts calls in order whose latest start comes
-/// near, of each call once. A
-/// call that waits takes at most 200 bytes, the queue included, where at least ten
-/// of its tenant wait on its route; where they are fewer, 600 more for all of them.
+/// near, of each call once. A call that waits takes at most 200 bytes, the queue
+/// included, where at least ten of its tenant wait on its route; where they are
+/// fewer, 600 more for all of them.
 /// From its submission to its end, and the two waits that are asked for
 /// meanwhile, a call costs at most 16 allocations over one pool, and 15 for each
 /// more that what waits may be refused by. As long as calls are many take:
@@ -423,24 +424,24 @@ impl Scheduler {
             // A pool that is named twice is passed once.
             let mut pools: Vec<u32> = Vec::new();
             for pool in *set {
-                if !pools.contains(&pool.place()) {
-                    pools.push(pool.place());
+                if !pools.contains(&pool.0.place()) {
+                    pools.push(pool.0.place());
                 }
             }
             sets.push(pools);
         }
-        let mut new = Route::new(sets, home.place());
+        let mut new = Route::new(sets, home.0.place());
         let vacant = self.routes.iter().position(Route::is_vacant);
         let place = vacant.unwrap_or(self.routes.len());
         if let Some(old) = self.routes.get_mut(place) {
             new.generation = old.generation.wrapping_add(1);
         }
-        let id = RouteId::new(number(place), new.generation);
+        let id = RouteId(Numbered::new(number(place), new.generation));
         match self.routes.get_mut(place) {
             Some(old) => *old = new,
             None => self.routes.push(new),
         }
-        self.place(id.place());
+        self.place(id.0.place());
         Ok(id)
     }
 
@@ -657,7 +658,7 @@ impl Scheduler {
             return Err(Rejected::Full(Full::Calls));
         };
         self.submitted = self.submitted.saturating_add(1);
-        self.count_of(job.route.place(), true);
+        self.count_of(job.route.0.place(), true);
         self.load(tenant, cost);
         self.enqueue(slot);
         Ok(CallId { number: id, slot })
@@ -836,19 +837,22 @@ impl Scheduler {
     /// The place of a pool, if it was not given to another since.
     fn pool_at(&self, pool: PoolId) -> Option<u32> {
         let site = self.sites.get(pool.index())?;
-        (site.generation == pool.generation()).then(|| pool.place())
+        (site.generation == pool.0.generation()).then(|| pool.0.place())
     }
 
     fn pool_id(&self, number: u32) -> PoolId {
         let site = self.sites.get(index(number));
-        PoolId::new(number, site.map_or(0, |site| site.generation))
+        PoolId(Numbered::new(
+            number,
+            site.map_or(0, |site| site.generation),
+        ))
     }
 
     /// The place of a route that was not taken away.
     fn route_at(&self, route: RouteId) -> Option<u32> {
         let there = self.routes.get(route.index())?;
-        let same = there.generation == route.generation();
-        (same && !there.is_gone && !there.is_vacant()).then(|| route.place())
+        let same = there.generation == route.0.generation();
+        (same && !there.is_gone && !there.is_vacant()).then(|| route.0.place())
     }
 
     /// There is a call more of a route, or one less.
@@ -1042,11 +1046,7 @@ impl Scheduler {
             call.paid = false;
         }
         let pools = &self.pools;
-        let is_down = |pool: &u32| {
-            let pool = pools.get(index(*pool)).and_then(Option::as_ref);
-            pool.is_some_and(|pool| pool.limiter.is_down(now))
-        };
-        active.lets_others_ask = used.iter().any(is_down);
+        active.lets_others_ask = used.iter().any(|pool| is_down(pools, now, *pool));
         let failed = effect.class.is_some_and(|class| class != Class::Success);
         let (tenant, cost) = (call.tenant, call.cost);
         let verdict = match active.life.standing(now) {

@@ -55,10 +55,6 @@ impl Scheduler {
     /// Whether over pools of a route whose server is down, and over no other, some
     /// wait for nothing but to ask whether it is up again.
     fn others_ask(&self, now: Instant, number: u32) -> bool {
-        let is_down = |pool: &&u32| {
-            let pool = self.pools.get(index(**pool)).and_then(Option::as_ref);
-            pool.is_some_and(|pool| pool.limiter.is_down(now))
-        };
         let asks = |number: &u32| {
             let route = self.routes.get(index(*number));
             route.is_some_and(|route| match route.state {
@@ -71,7 +67,7 @@ impl Scheduler {
             return false;
         };
         route.alternatives.iter().all(|set| {
-            let sites = set.iter().filter(is_down);
+            let sites = set.iter().filter(|pool| is_down(&self.pools, now, **pool));
             let mut sites = sites.filter_map(|pool| self.sites.get(index(*pool)));
             sites.any(|site| site.over.iter().any(asks))
         })
@@ -559,6 +555,12 @@ impl Firsts {
         }
         best.map(|(number, _)| number)
     }
+}
+
+/// Whether the server of the pool of this number is down.
+pub(super) fn is_down(pools: &[Option<Pool>], now: Instant, number: u32) -> bool {
+    let pool = pools.get(index(number)).and_then(Option::as_ref);
+    pool.is_some_and(|pool| pool.limiter.is_down(now))
 }
 
 /// Something may pass at `pool`.
