@@ -685,7 +685,8 @@ impl Limiter {
                 ledger.paced(now),
             )
         };
-        if let Some(until) = unheard {
+        // Who is told of some limits goes by those until the server tells of more.
+        if let Some(until) = unheard.filter(|_| self.blind || ledger.is_known()) {
             verdict.wait(until, Cause::Confirmation, now);
         }
         if let Some(until) = paced {

@@ -216,7 +216,7 @@ pub(crate) struct Learnt {
     pub(crate) uncharged: bool,
 }
 
-/// A surprise is held back for about so many heads.
+/// A surprise is held back for about so many requests that heads tell of.
 const FADE: u64 = 128;
 
 /// By how much two requests may overtake each other on their way.
@@ -394,6 +394,11 @@ impl Ledger {
 
     pub(crate) const fn is_disabled(&self) -> bool {
         self.disabled
+    }
+
+    /// Whether any limit is known.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.bucket.is_some()
     }
 
     /// Sets what is known of the limit before the server says. `open` is
@@ -700,6 +705,17 @@ impl Ledger {
             // The server shows no limit, or has not been heard at all.
             return (sending.unseen == 0).then_some(patient);
         };
+        if sending.unread == 0 {
+            // Only the caller knows the limit, and nobody how much the server
+            // holds: at the pace at which it comes in none of it is lost.
+            let few = amount.saturating_mul(sending.control.unheard.saturating_sub(1));
+            let level = bucket.burst().saturating_sub(few).max(amount);
+            return match bucket.peek(now, level) {
+                Ok(()) => None,
+                Err(Refusal::Until(until)) => Some(until.min(patient)),
+                Err(Refusal::Never) => Some(patient),
+            };
+        }
         let unconfirmed = self
             .charged
             .wrapping_sub(self.confirmed)
@@ -954,7 +970,9 @@ impl Ledger {
             return learnt;
         };
         self.confirm(seen);
-        self.unread = seen.number.saturating_add(1);
+        let next = seen.number.saturating_add(1);
+        self.fade(next.saturating_sub(self.unread));
+        self.unread = next;
         // At least one is held back: requests may close up on their way.
         self.rounding = remaining.rounding.max(1);
         if let Some((whole, presumed)) = whole {
@@ -976,6 +994,14 @@ impl Ledger {
             self.pace(now, sending);
         }
         learnt
+    }
+
+    /// What surprised fades while heads agree. This one tells of `count` requests,
+    /// most of whose heads will come too late to be read: they count a quarter.
+    fn fade(&mut self, count: u64) {
+        let wide = u128::from(self.surprise).saturating_mul(FADE.into());
+        let left = wide.checked_div(FADE.saturating_add(count.div_ceil(4)).into());
+        self.surprise = left.and_then(|left| u64::try_from(left).ok()).unwrap_or(0);
     }
 
     /// A head shows whether there are others.
@@ -1258,11 +1284,7 @@ impl Ledger {
             self.counting == Counting::Reserved && charged > 0 && over > charged >> 1;
         // What was believed against what is shown: what is not known of the
         // server, in one number each way.
-        let faded = self.surprise.div_ceil(FADE);
-        self.surprise = self
-            .surprise
-            .saturating_sub(faded)
-            .max(short.min(most_held));
+        self.surprise = self.surprise.max(short.min(most_held));
         if self.counting == Counting::AsProduced && shown > 0 && entry.open > 0 {
             let share = u128::from(over.min(entry.open)).saturating_mul(u128::from(WHOLE));
             let share = share.checked_div(u128::from(entry.open));
@@ -1718,6 +1740,20 @@ mod tests {
             head(&mut ledger, now, number, now, &entry, &shows(600, 0));
         }
         assert!(ledger.surprise < 50, "{}", ledger.surprise);
+    }
+
+    #[test]
+    fn a_head_that_tells_of_many_requests_fades_more_of_a_surprise() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let entry = ledger.charge(at(0), 100, Spread::NONE, 0, &Sending::NONE);
+        head(&mut ledger, at(0), 0, at(0), &entry, &shows(450, 0));
+        let entry = ledger.charge(at(1_000), 0, Spread::NONE, 0, &Sending::NONE);
+        head(&mut ledger, at(1_000), 1, at(1_000), &entry, &shows(600, 0));
+        assert_eq!(ledger.surprise, 49, "128 parts of 129");
+        let now = at(60_000);
+        let entry = ledger.charge(now, 0, Spread::NONE, 0, &Sending::NONE);
+        head(&mut ledger, now, 513, now, &entry, &shows(600, 0));
+        assert_eq!(ledger.surprise, 24, "one part of two");
     }
 
     #[test]

@@ -337,6 +337,31 @@ fn few_are_sent_before_the_server_is_heard() {
     );
 }
 
+#[test]
+fn known_limits_are_used_at_their_pace_before_the_server_is_heard() {
+    tell(
+        "
+        limit requests 600/min burst 600
+        0s      a submitted   -> send 1
+        0s      b submitted   -> send 1
+        # The server may hold less than it says, and is not heard for long.
+        1s      c submitted   -> send 1
+        1s      d submitted   -> send 1
+        1s      e submitted   -> send 1
+        1s      f submitted   -> send 1
+        # So soon a refusal may be on its way.
+        1s      g submitted   -> wait 1.3125s the server's first answers
+        1.4s    g woken       -> send 1
+        1.4s    h submitted   -> send 1
+        1.4s    i submitted   -> send 1
+        1.4s    j submitted   -> send 1
+        1.4s    k submitted   -> wait 1.5s the server's first answers
+        1.5s    k woken       -> send 1
+        1.5s    l submitted   -> wait 1.6s the server's first answers
+        ",
+    );
+}
+
 /// The number of a refused request was once given to the next, whose head then
 /// passed for one that had been read.
 #[test]
