@@ -163,6 +163,10 @@ pub struct Scheduler {
     /// By pool; they outlive their pools.
     sites: Vec<Site>,
     routes: Vec<Route>,
+    /// Places that may be used again. The lowest is, so that nothing of them need
+    /// be kept over a restart.
+    vacant_pools: BTreeSet<u32>,
+    vacant_routes: BTreeSet<u32>,
     tenants: BTreeMap<u32, Tenant>,
     bounds: Bounds,
     /// Of each tenant that has none of its own.
@@ -220,6 +224,8 @@ impl Scheduler {
             pools: Vec::new(),
             sites: Vec::new(),
             routes: Vec::new(),
+            vacant_pools: BTreeSet::new(),
+            vacant_routes: BTreeSet::new(),
             tenants: BTreeMap::new(),
             bounds: Bounds::NONE,
             tenant_bounds: Bounds::NONE,
@@ -295,9 +301,8 @@ impl Scheduler {
     /// # Ok::<(), sendwhen::ConfigError>(())
     /// ```
     pub fn add_pool(&mut self, limiter: Limiter) -> PoolId {
-        let mut places = self.pools.iter().zip(&self.sites);
-        let vacant = places.position(|(pool, site)| pool.is_none() && site.over.is_empty());
-        let place = vacant.unwrap_or(self.pools.len());
+        let vacant = self.vacant_pools.pop_first();
+        let place = vacant.map_or(self.pools.len(), index);
         let pool = Some(Pool::new(limiter));
         match (self.pools.get_mut(place), self.sites.get_mut(place)) {
             (Some(old), Some(site)) => {
@@ -339,6 +344,7 @@ impl Scheduler {
         let removed = self.pools.get_mut(index(number))?.take()?;
         self.wake_all_of(number);
         self.reconsider(number);
+        self.vacate_pool(number);
         Some(removed.limiter)
     }
 
@@ -431,8 +437,8 @@ impl Scheduler {
             sets.push(pools);
         }
         let mut new = Route::new(sets, home.0.place());
-        let vacant = self.routes.iter().position(Route::is_vacant);
-        let place = vacant.unwrap_or(self.routes.len());
+        let vacant = self.vacant_routes.pop_first();
+        let place = vacant.map_or(self.routes.len(), index);
         if let Some(old) = self.routes.get_mut(place) {
             new.generation = old.generation.wrapping_add(1);
         }
@@ -882,6 +888,17 @@ impl Scheduler {
                 site.over.retain(|route| *route != number);
                 site.sharing.retain(|route| *route != number);
             }
+            self.vacate_pool(*pool);
+        }
+        self.vacant_routes.insert(number);
+    }
+
+    /// Makes room where a pool was that was taken away, once no route goes over it.
+    fn vacate_pool(&mut self, number: u32) {
+        let is_there = self.pools.get(index(number)).is_none_or(Option::is_some);
+        let site = self.sites.get(index(number));
+        if !is_there && site.is_some_and(|site| site.over.is_empty()) {
+            self.vacant_pools.insert(number);
         }
     }
 

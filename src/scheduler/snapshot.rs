@@ -211,6 +211,7 @@ impl Snapshot {
         for number in 0..number(scheduler.routes.len()) {
             scheduler.vacate(number);
         }
+        scheduler.look_for_vacant();
         for (number, block, waits) in asleep {
             scheduler.sleep_on(number, block, waits);
         }
@@ -219,6 +220,16 @@ impl Snapshot {
 }
 
 impl Scheduler {
+    /// Says which places of pools and routes may be used again.
+    fn look_for_vacant(&mut self) {
+        for number in 0..number(self.pools.len()) {
+            self.vacate_pool(number);
+        }
+        let routes = (0..).zip(&self.routes);
+        let vacant = routes.filter(|(_, route)| route.is_vacant());
+        self.vacant_routes = vacant.map(|(number, _)| number).collect();
+    }
+
     /// Puts each call where it says that it is.
     fn put_back(&mut self) {
         let calls = self.calls.iter();

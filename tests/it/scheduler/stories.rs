@@ -6,7 +6,7 @@ use std::time::Duration;
 use sendwhen::{
     Backoff, Bounds, Breaker, CallId, CallStanding, Cause, Class, ClientThrottle, ConfigError,
     Dimension, Dropped, Event, Failure, Full, GiveUp, Instant, Jitter, Job, Limiter, Next, Notice,
-    Priority, Rate, Rejected, Request, RetryPolicy, RouteId, Scheduler, ServerHints, Shed,
+    PoolId, Priority, Rate, Rejected, Request, RetryPolicy, RouteId, Scheduler, ServerHints, Shed,
     TenantId, UnixTime, Usage, Verdict,
 };
 
@@ -599,6 +599,31 @@ fn pools_and_routes_that_come_and_go_leave_nothing_behind() {
     let taken = allocation_counter::measure(|| come_and_go(100_000));
     assert!(taken.bytes_current.abs() <= 10_000, "{taken:?}");
     assert!(taken.bytes_max <= 100_000, "{taken:?}");
+}
+
+#[test]
+fn of_many_vacant_places_the_lowest_is_used_again_at_once() {
+    const MANY: usize = 10_000;
+    let mut scheduler = Scheduler::new(1);
+    let limiter = pool(60, 1);
+    let pools: Vec<PoolId> = (0..MANY)
+        .map(|_| scheduler.add_pool(limiter.clone()))
+        .collect();
+    let route = |scheduler: &mut Scheduler, pool: PoolId| scheduler.add_route(&[&[pool]]).unwrap();
+    let routes: Vec<RouteId> = pools.iter().map(|p| route(&mut scheduler, *p)).collect();
+    let is_gone = |place: &usize| place % 3 == 1 || *place >= MANY / 2;
+    // From the end to the beginning, so that places do not come free in order.
+    for place in (0..MANY).rev().filter(is_gone) {
+        assert!(scheduler.remove_pool(pools[place]).is_some());
+        assert!(scheduler.remove_route(routes[place]));
+    }
+    for place in (0..MANY).filter(is_gone) {
+        let pool = scheduler.add_pool(limiter.clone());
+        let route = route(&mut scheduler, pool);
+        assert_eq!((pool.index(), route.index()), (place, place));
+        assert_ne!((pool, route), (pools[place], routes[place]));
+    }
+    assert_eq!(scheduler.add_pool(limiter).index(), MANY);
 }
 
 #[test]
