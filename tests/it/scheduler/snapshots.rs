@@ -273,6 +273,50 @@ fn an_unknown_version_is_refused_with_a_clear_error() {
     assert!(error.to_string().contains("version 2"), "{error}");
 }
 
+/// It was written before routes could be taken away: places have no generations in
+/// it. Eight calls, of which one was delivered, one is in backoff, two are under
+/// way and four wait; one of a latest start of 1 030 s.
+#[test]
+fn an_image_of_an_earlier_release_is_restored_and_goes_on() {
+    let text = include_str!("image-of-version-1.json");
+    assert!(text.starts_with(r#"{"version":1,"#) && !text.contains("generation"));
+    let snapshot: Snapshot = serde_json::from_str(text).unwrap();
+    let mut scheduler = snapshot.restore(at(1_001), Duration::ZERO, policy).unwrap();
+    assert_eq!((scheduler.waiting(), scheduler.flying()), (5, 2));
+    let mut flying: Vec<CallId> = scheduler.flights().collect();
+    let known: Vec<u64> = flying.iter().map(|id| id.number()).collect();
+    assert_eq!(known, [1, 7]);
+    let mut delivered = vec![];
+    let mut now = at(1_001);
+    while scheduler.waiting() + scheduler.flying() > 0 {
+        for id in flying.drain(..) {
+            assert_eq!(
+                scheduler.handle(now, id, head(200, &ServerHints::NONE)),
+                Verdict::Proceed
+            );
+            let end = Event::Finished(Some(Usage::new(1_000, 150)));
+            assert_eq!(scheduler.handle(now, id, end), Verdict::Delivered);
+            delivered.push(id.number());
+        }
+        match scheduler.next(now) {
+            Next::Send { id, .. } => flying.push(id),
+            Next::Wait(wait) => now = wait.until,
+            Next::Idle => {}
+            Next::Drop { id, why } => panic!("{id} was dropped: {why}"),
+        }
+    }
+    delivered.sort_unstable();
+    assert_eq!(delivered, [0, 1, 3, 4, 5, 6, 7]);
+    assert!(now <= at(1_030), "{now:?}");
+    // And comes and goes as what was written since.
+    let new = scheduler.add_pool(pool(60, 1));
+    let route = scheduler.add_route(&[&[new]]).unwrap();
+    assert_eq!((new.index(), route.index()), (2, 2));
+    assert!(scheduler.remove_pool(new).is_some() && scheduler.remove_route(route));
+    let mut scheduler = again(&scheduler, now, Duration::ZERO);
+    assert_eq!(scheduler.add_pool(pool(60, 1)).index(), 2);
+}
+
 #[test]
 fn what_was_taken_away_stays_away() {
     let mut scheduler = Scheduler::new(1);
