@@ -120,7 +120,8 @@ use crate::{
 /// and then one takes longer that puts calls in order whose latest start comes
 /// near, of each call once. A call that waits takes at most 200 bytes, the queue
 /// included, where at least ten of its tenant wait on its route; where they are
-/// fewer, 600 more for all of them.
+/// fewer, 400 more for all of them; and 15 more where these ten must start more than
+/// four seconds apart.
 /// From its submission to its end, and the two waits that are asked for
 /// meanwhile, a call costs at most 16 allocations over one pool, and 15 for each
 /// more that what waits may be refused by. As long as calls are many take:

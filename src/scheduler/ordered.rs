@@ -1,4 +1,4 @@
-//! The calls of one tenant on one route, in order.
+//! The calls of one tenant on one route, in order, but for the first.
 
 use alloc::{
     collections::{BTreeMap, btree_map},
@@ -9,6 +9,7 @@ use super::queue::Place;
 
 /// Slots of calls by their places. Few are in a list that is as long as they are
 /// many: each node of a tree has room for eleven, whether they are there or not.
+/// None takes up no room at all.
 #[derive(Clone, Debug)]
 pub(super) enum Ordered {
     Few(Vec<(Place, u32)>),
@@ -18,7 +19,7 @@ pub(super) enum Ordered {
 /// So many are in a list at the most.
 const FEW: usize = 16;
 
-/// By so many places it grows, and so many it keeps free.
+/// By so many places it grows at the most, and so many it keeps free.
 const STEP: usize = 4;
 
 impl Ordered {
@@ -31,7 +32,7 @@ impl Ordered {
         match self {
             Self::Few(calls) if calls.len() < FEW => {
                 if calls.len() == calls.capacity() {
-                    calls.reserve_exact(STEP);
+                    calls.reserve_exact(calls.len().clamp(1, STEP));
                 }
                 let at = calls.partition_point(|(other, _)| *other < place);
                 calls.insert(at, (place, slot));
@@ -72,11 +73,13 @@ impl Ordered {
         }
     }
 
-    pub(super) fn first(&self) -> Option<(Place, u32)> {
-        match self {
+    pub(super) fn pop_first(&mut self) -> Option<(Place, u32)> {
+        let first = match self {
             Self::Few(calls) => calls.first().copied(),
             Self::Many(calls) => calls.first_key_value().map(|(place, slot)| (*place, *slot)),
-        }
+        };
+        self.remove(first?.0);
+        first
     }
 
     pub(super) fn last(&self) -> Option<(Place, u32)> {
@@ -86,24 +89,37 @@ impl Ordered {
         }
     }
 
-    pub(super) fn iter(&self) -> Calls<'_> {
-        match self {
-            Self::Few(calls) => Calls::Few(calls.iter()),
-            Self::Many(calls) => Calls::Many(calls.iter()),
+    /// All of them, after a first.
+    pub(super) fn after(&self, first: (Place, u32)) -> Calls<'_> {
+        Calls {
+            first: Some(first),
+            rest: match self {
+                Self::Few(calls) => Rest::Few(calls.iter()),
+                Self::Many(calls) => Rest::Many(calls.iter()),
+            },
         }
     }
 }
 
 /// Calls with their places, in order.
 #[derive(Debug)]
-pub(super) enum Calls<'a> {
+pub(super) struct Calls<'a> {
+    first: Option<(Place, u32)>,
+    rest: Rest<'a>,
+}
+
+#[derive(Debug)]
+enum Rest<'a> {
     Few(core::slice::Iter<'a, (Place, u32)>),
     Many(btree_map::Iter<'a, Place, u32>),
 }
 
 impl Calls<'_> {
     pub(super) fn none() -> Self {
-        Self::Few([].iter())
+        Self {
+            first: None,
+            rest: Rest::Few([].iter()),
+        }
     }
 }
 
@@ -111,10 +127,10 @@ impl Iterator for Calls<'_> {
     type Item = (Place, u32);
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Few(calls) => calls.next().copied(),
-            Self::Many(calls) => calls.next().map(|(place, slot)| (*place, *slot)),
-        }
+        self.first.take().or_else(|| match &mut self.rest {
+            Rest::Few(calls) => calls.next().copied(),
+            Rest::Many(calls) => calls.next().map(|(place, slot)| (*place, *slot)),
+        })
     }
 }
 
@@ -142,14 +158,18 @@ mod tests {
                 assert!(!calls.remove(place(number)));
                 plain.remove(&place(number));
             }
-            assert!(
-                calls
-                    .iter()
-                    .eq(plain.iter().map(|(place, slot)| (*place, *slot)))
-            );
+            let first = (place(u64::MAX), 0);
+            let rest = plain.iter().map(|(place, slot)| (*place, *slot));
+            assert!(calls.after(first).eq(core::iter::once(first).chain(rest)));
+            let [mut popped, mut left] = [calls.clone(), calls.clone()];
             let first = plain.first_key_value().map(|(place, slot)| (*place, *slot));
             let last = plain.last_key_value().map(|(place, slot)| (*place, *slot));
-            assert_eq!((calls.first(), calls.last()), (first, last));
+            assert_eq!((popped.pop_first(), calls.last()), (first, last));
+            if let Some((place, _)) = first {
+                left.remove(place);
+            }
+            let end = || (place(u64::MAX), 0);
+            assert!(popped.after(end()).eq(left.after(end())));
             assert_eq!(
                 matches!(calls, Ordered::Few(_)),
                 plain.len() <= FEW / 2 || { step % 80 < 40 && plain.len() <= FEW }

@@ -110,13 +110,13 @@ pub(super) struct Lane {
 /// What one tenant has waiting there, and never nothing.
 #[derive(Clone, Debug)]
 struct Queue {
-    /// Slots.
-    calls: Ordered,
     /// As it stands in `by_tag`.
     tag: Tag,
-    /// Of these calls the first.
+    /// The first of its calls.
     place: Place,
     slot: u32,
+    /// The slots of the others.
+    rest: Ordered,
 }
 
 /// The first of a lane.
@@ -152,29 +152,28 @@ impl Lane {
         slot: u32,
         begin: impl FnOnce() -> Tag,
     ) {
-        let queue = match self.queues.entry(tenant) {
+        match self.queues.entry(tenant) {
             Entry::Occupied(queue) => {
                 let queue = queue.into_mut();
                 if queue.place < place {
-                    queue.calls.insert(place, slot);
+                    queue.rest.insert(place, slot);
                     return;
                 }
                 self.by_age.remove(&queue.place);
-                queue
+                queue.rest.insert(queue.place, queue.slot);
+                (queue.place, queue.slot) = (place, slot);
             }
             Entry::Vacant(none) => {
-                let tag = begin();
+                let (tag, rest) = (begin(), Ordered::new());
                 self.by_tag.insert((tag, tenant));
                 none.insert(Queue {
-                    calls: Ordered::new(),
                     tag,
                     place,
                     slot,
-                })
+                    rest,
+                });
             }
-        };
-        queue.calls.insert(place, slot);
-        (queue.place, queue.slot) = (place, slot);
+        }
         self.by_age.insert(place, tenant);
         self.look();
     }
@@ -184,14 +183,11 @@ impl Lane {
         let Some(queue) = self.queues.get_mut(&tenant) else {
             return false;
         };
-        if !queue.calls.remove(place) {
-            return false;
-        }
         if queue.place != place {
-            return true;
+            return queue.rest.remove(place);
         }
         self.by_age.remove(&place);
-        if let Some((next, slot)) = queue.calls.first() {
+        if let Some((next, slot)) = queue.rest.pop_first() {
             (queue.place, queue.slot) = (next, slot);
             self.by_age.insert(next, tenant);
         } else {
@@ -247,7 +243,8 @@ impl Lane {
 
     /// The last of `tenant`.
     pub(super) fn last_of(&self, tenant: u32) -> Option<(Place, u32)> {
-        self.queues.get(&tenant)?.calls.last()
+        let queue = self.queues.get(&tenant)?;
+        queue.rest.last().or(Some((queue.place, queue.slot)))
     }
 
     /// All slots, tenants by their tags, the calls of each by their places.
@@ -255,7 +252,7 @@ impl Lane {
         self.by_tag
             .iter()
             .filter_map(|(_, tenant)| self.queues.get(tenant))
-            .flat_map(|queue| queue.calls.iter())
+            .flat_map(Queue::iter)
             .map(|(_, slot)| slot)
     }
 
@@ -267,7 +264,13 @@ impl Lane {
     /// The calls of `tenant` with their places, in order.
     pub(super) fn of(&self, tenant: u32) -> Calls<'_> {
         let queue = self.queues.get(&tenant);
-        queue.map_or_else(Calls::none, |queue| queue.calls.iter())
+        queue.map_or_else(Calls::none, Queue::iter)
+    }
+}
+
+impl Queue {
+    fn iter(&self) -> Calls<'_> {
+        self.rest.after((self.place, self.slot))
     }
 }
 

@@ -475,6 +475,8 @@ enum Due {
     Never,
     InTurn,
     Scattered,
+    /// Seconds after each other.
+    Apart,
 }
 
 /// How many bytes 50 000 waiting calls take at most, and each in the end.
@@ -496,6 +498,7 @@ fn bytes(due: Due, tenants: u32, routes: usize) -> (u64, u64) {
                 Due::InTurn => Some(1_000_000_000_000),
                 // 7 919 is prime to 50 000.
                 Due::Scattered => Some(1_000_000_000_000 + number * 7_919 % calls * 1_000_000),
+                Due::Apart => Some(1_000_000_000_000 + number * 5_000_000_000),
             };
             if let Some(after) = after {
                 request = request.start_by(Instant::from_nanos(now + after));
@@ -538,13 +541,22 @@ fn a_waiting_call_takes_at_most_200_bytes() {
     }
 }
 
+/// Of calls that are seconds apart each is looked at in a span of its own.
 #[test]
-fn a_tenant_takes_at_most_600_bytes_more_on_each_route() {
+fn of_calls_that_are_seconds_apart_one_takes_at_most_215_bytes() {
+    for (tenants, routes, limit) in [(1, 1, 200), (2_000, 1, 200), (5_000, 1, 215)] {
+        let (most, calls) = bytes(Due::Apart, tenants, routes);
+        assert!(most <= limit * calls, "{most} bytes at the most");
+    }
+}
+
+#[test]
+fn a_tenant_takes_at_most_400_bytes_more_on_each_route() {
     for (tenants, routes) in [(50_000, 1), (25_000, 1), (500, 100)] {
         let (most, calls) = bytes(Due::Scattered, tenants, routes);
         let queues = u64::from(tenants) * u64::try_from(routes).unwrap();
         assert!(
-            most <= 200 * calls + 600 * queues,
+            most <= 200 * calls + 400 * queues,
             "{most} bytes at the most"
         );
     }
