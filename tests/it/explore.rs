@@ -2,25 +2,25 @@
 //! what must always hold of them does.
 //!
 //! A breadth-first search over what a limiter and its calls are. Two states are
-//! one where they print the same: the limiter with all its counters, the calls
-//! but for what their permits remember, the time, and what each was told. Calls
-//! hold permits, which nobody can copy, so that a state is kept as the events
-//! that lead to it, and reached by playing them again.
+//! one where their snapshots, the time, and what each call was told are the same:
+//! to depth 6 as many differ so as where all fields are printed with `Debug`.
+//! Calls hold permits, which nobody can copy, so that a state is kept as the
+//! events that lead to it, and reached by playing them again.
 //!
 //! `EXPLORE_STATES=100000000 cargo test --release --test it explore` goes on
-//! until so many states were seen, instead of those that take some seconds.
+//! until so many states were seen, instead of those that take some seconds. A
+//! state takes some twenty bytes: a fingerprint, and a path where it is new.
 
 use std::{
     collections::HashSet,
-    fmt::Write,
-    hash::{DefaultHasher, Hasher},
+    hash::{BuildHasherDefault, DefaultHasher, Hasher},
     num::NonZero,
     time::Duration,
 };
 
 use sendwhen::{
-    Backoff, Call, Cause, Decision, Dimension, ErrorDetails, Event, Failure, Family, Instant,
-    Limiter, Meter, Rate, Request, RetryPolicy, ServerHints, Usage,
+    Attempt, Backoff, Call, CallSnapshot, Cause, Decision, Dimension, ErrorDetails, Event, Failure,
+    Family, GiveUp, Instant, Limiter, Meter, Rate, Request, RetryPolicy, ServerHints, Usage, Wait,
 };
 
 /// What may happen next. A call is named by its number.
@@ -28,8 +28,9 @@ use sendwhen::{
 enum Act {
     /// Asked for, or woken.
     Ask(usize),
-    /// A good head; with what it shows of the requests that remain.
-    Good(usize, Option<i64>),
+    Good(usize),
+    /// A good head that shows one request to remain.
+    OneLeft(usize),
     Throttled(usize),
     Lost(usize),
     Finished(usize),
@@ -40,13 +41,29 @@ enum Act {
 
 const CALLS: usize = 3;
 
+impl Act {
+    /// Whose it is.
+    const fn call(self) -> Option<usize> {
+        match self {
+            Self::Ask(call)
+            | Self::Good(call)
+            | Self::OneLeft(call)
+            | Self::Throttled(call)
+            | Self::Lost(call)
+            | Self::Finished(call)
+            | Self::Cancelled(call) => Some(call),
+            Self::Pass(_) => None,
+        }
+    }
+}
+
 fn alphabet() -> Vec<Act> {
     let mut acts = vec![Act::Pass(100), Act::Pass(1_000), Act::Pass(20_000)];
     for call in 0..CALLS {
         acts.extend([
             Act::Ask(call),
-            Act::Good(call, None),
-            Act::Good(call, Some(1)),
+            Act::Good(call),
+            Act::OneLeft(call),
             Act::Throttled(call),
             Act::Lost(call),
             Act::Finished(call),
@@ -74,17 +91,56 @@ struct Told {
     is_final: bool,
 }
 
-impl World {
+impl Told {
+    /// What can be written down. `Deliver` is none of the three.
+    const fn parts(self) -> (Option<Attempt>, Option<Wait>, Option<GiveUp>, u64, bool) {
+        let (send, wait, never) = match self.decision {
+            Decision::Send(attempt) => (Some(attempt), None, None),
+            Decision::Wait(wait) => (None, Some(wait), None),
+            Decision::Deliver => (None, None, None),
+            Decision::GiveUp(why) => (None, None, Some(why)),
+        };
+        (send, wait, never, self.opened, self.is_final)
+    }
+}
+
+/// What is made once: where all sequences begin, and what heads show.
+struct Scene {
+    limiter: Limiter,
+    nothing: ServerHints,
+    one_left: ServerHints,
+    throttled: ServerHints,
+}
+
+impl Scene {
     fn new() -> Self {
-        let backoff = Backoff::constant(Duration::from_secs(1)).unwrap();
-        let policy = RetryPolicy::new().attempts(2).unwrap().backoff(backoff);
-        let mut limiter = Limiter::new(1)
-            .limit(Dimension::Requests, Rate::per_minute(6).unwrap(), 2)
-            .and_then(|limiter| {
-                limiter.limit(Dimension::InputTokens, Rate::per_second(1).unwrap(), 30)
-            })
-            .unwrap()
-            .retry(policy);
+        let shown = Meter::new(Family::Standard, Dimension::Requests).limit(6);
+        let one_left = ServerHints::NONE.with_meter(shown.remaining(1, 0));
+        let throttled = ServerHints::NONE
+            .with_meter(shown.remaining(0, 0))
+            .with_retry_after(Duration::from_secs(2));
+        Self {
+            limiter: limiter(),
+            nothing: ServerHints::NONE,
+            one_left,
+            throttled,
+        }
+    }
+}
+
+fn limiter() -> Limiter {
+    let backoff = Backoff::constant(Duration::from_secs(1)).unwrap();
+    let policy = RetryPolicy::new().attempts(2).unwrap().backoff(backoff);
+    Limiter::new(1)
+        .limit(Dimension::Requests, Rate::per_minute(6).unwrap(), 2)
+        .and_then(|limiter| limiter.limit(Dimension::InputTokens, Rate::per_second(1).unwrap(), 30))
+        .unwrap()
+        .retry(policy)
+}
+
+impl World {
+    fn new(scene: &Scene) -> Self {
+        let mut limiter = scene.limiter.clone();
         let request = |input| Request::new().input_tokens(input);
         let calls = [
             limiter.call(request(10)),
@@ -100,10 +156,10 @@ impl World {
         }
     }
 
-    fn reached_by(path: &[u8], acts: &[Act]) -> Self {
-        let mut world = Self::new();
+    fn reached_by(path: &[u8], scene: &Scene, acts: &[Act]) -> Self {
+        let mut world = Self::new(scene);
         for &act in path {
-            world.play(acts[usize::from(act)]);
+            world.play(scene, acts[usize::from(act)]);
         }
         world
     }
@@ -125,7 +181,7 @@ impl World {
         match act {
             Act::Pass(_) => true,
             Act::Ask(call) => !is_sent(call) && !matches!(stands(call), Some(Decision::Deliver)),
-            Act::Good(call, _) | Act::Throttled(call) => is_sent(call),
+            Act::Good(call) | Act::OneLeft(call) | Act::Throttled(call) => is_sent(call),
             Act::Lost(call) => is_sent(call) || streams(call),
             Act::Finished(call) => streams(call),
             Act::Cancelled(call) => stands(call).is_some() && !is_over(call),
@@ -133,33 +189,22 @@ impl World {
     }
 
     /// Plays it, and checks what came of it.
-    fn play(&mut self, act: Act) {
-        let shown = Meter::new(Family::Standard, Dimension::Requests);
-        let hints;
+    fn play(&mut self, scene: &Scene, act: Act) {
+        let head = |status, hints| Event::responded(status, hints, ErrorDetails::NONE);
         let (call, event) = match act {
             Act::Pass(millis) => {
                 self.now = self.now.saturating_add(Duration::from_millis(millis));
                 return;
             }
             Act::Ask(call) => (call, Event::Woken),
-            Act::Good(call, left) => {
-                hints = left.map_or(ServerHints::NONE, |left| {
-                    ServerHints::NONE.with_meter(shown.limit(6).remaining(left, 0))
-                });
-                (call, Event::responded(200, &hints, ErrorDetails::NONE))
-            }
-            Act::Throttled(call) => {
-                let left = shown.limit(6).remaining(0, 0);
-                hints = ServerHints::NONE
-                    .with_meter(left)
-                    .with_retry_after(Duration::from_secs(2));
-                (call, Event::responded(429, &hints, ErrorDetails::NONE))
-            }
+            Act::Good(call) => (call, head(200, &scene.nothing)),
+            Act::OneLeft(call) => (call, head(200, &scene.one_left)),
+            Act::Throttled(call) => (call, head(429, &scene.throttled)),
             Act::Lost(call) => (call, Event::Failed(Failure::Lost)),
             Act::Finished(call) => (call, Event::Finished(Some(Usage::new(5, 3)))),
             Act::Cancelled(call) => (call, Event::Cancelled),
         };
-        self.was_shown |= matches!(act, Act::Good(_, Some(_)) | Act::Throttled(_));
+        self.was_shown |= matches!(act, Act::OneLeft(_) | Act::Throttled(_));
         let before = self.told[call];
         let decision = self.calls[call].handle(&mut self.limiter, self.now, event);
         let was_final = before.is_some_and(|told| told.is_final);
@@ -228,20 +273,60 @@ impl World {
         }
     }
 
-    /// One number for all that matters. To print it is what takes the time:
-    /// the text is gathered first, and hashed at once.
-    fn fingerprint(&self, text: &mut String) -> u64 {
-        text.clear();
-        write!(
-            text,
-            "{:?}{:?}{:?}{:?}{}",
-            self.limiter, self.calls, self.now, self.told, self.was_shown
-        )
-        .unwrap();
+    /// What is needed to come back to where it is now.
+    fn keep(&self) -> Kept {
+        Kept {
+            limiter: self.limiter.clone(),
+            calls: self.calls.each_ref().map(written),
+            now: self.now,
+            told: self.told,
+            was_shown: self.was_shown,
+        }
+    }
+
+    /// As it was before `act`.
+    fn undo(&mut self, act: Act, kept: &Kept) {
+        self.limiter.clone_from(&kept.limiter);
+        if let Some(call) = act.call() {
+            let snapshot: CallSnapshot = postcard::from_bytes(&kept.calls[call]).unwrap();
+            self.calls[call] = snapshot.restore();
+        }
+        (self.now, self.told, self.was_shown) = (kept.now, kept.told, kept.was_shown);
+    }
+
+    /// One number for all that matters. The policy is not in a snapshot, and
+    /// is the same in all of them. Calls but that of `act` are as they were kept.
+    fn fingerprint(&self, act: Act, kept: &Kept) -> u64 {
         let mut hasher = DefaultHasher::new();
-        hasher.write(text.as_bytes());
+        for (number, call) in self.calls.iter().enumerate() {
+            if act.call() == Some(number) {
+                hasher.write(&written(call));
+            } else {
+                hasher.write(&kept.calls[number]);
+            }
+        }
+        let told = self.told.map(|told| told.map(Told::parts));
+        let mut bytes = [0; 4_096];
+        let rest = (self.limiter.snapshot(), self.now, told, self.was_shown);
+        hasher.write(postcard::to_slice(&rest, &mut bytes).unwrap());
         hasher.finish()
     }
+}
+
+/// A [`World`], whose calls nobody can copy, as it can be kept.
+struct Kept {
+    limiter: Limiter,
+    calls: [Vec<u8>; CALLS],
+    now: Instant,
+    told: [Option<Told>; CALLS],
+    was_shown: bool,
+}
+
+fn written(call: &Call) -> Vec<u8> {
+    let mut bytes = [0; 1_024];
+    postcard::to_slice(&call.snapshot(), &mut bytes)
+        .unwrap()
+        .to_vec()
 }
 
 /// Prints the events that lead to a failure.
@@ -257,49 +342,71 @@ impl Drop for Path<'_> {
     }
 }
 
-/// A sequence of events, and the fingerprint of what it leads to.
-type Reached = (Vec<u8>, u64);
+/// The numbers of the events that lead to a state, as many as its level is deep.
+type Events = [u8; DEEPEST];
 
-/// Where one event more leads to from each of `paths`.
-fn successors(paths: &[Vec<u8>], acts: &[Act]) -> Vec<Reached> {
-    let (mut reached, mut text) = (vec![], String::new());
+const DEEPEST: usize = 16;
+
+/// Where one event more leads to from each of `paths`, and its fingerprint.
+fn successors(paths: &[Events], depth: usize, acts: &[Act]) -> Vec<(Events, u64)> {
+    let (mut reached, scene) = (vec![], Scene::new());
     for path in paths {
-        let fitting = World::reached_by(path, acts);
+        let mut world = World::reached_by(&path[..depth], &scene, acts);
+        let kept = world.keep();
         for (number, &act) in (0_u8..).zip(acts) {
-            if !fitting.fits(act) {
+            if !world.fits(act) {
                 continue;
             }
-            let longer = [path, &[number][..]].concat();
-            let mut world = World::reached_by(path, acts);
-            let told_if_it_fails = Path(&longer, acts);
-            world.play(act);
+            let mut longer = *path;
+            longer[depth] = number;
+            let told_if_it_fails = Path(&longer[..=depth], acts);
+            world.play(&scene, act);
             world.check();
-            let fingerprint = world.fingerprint(&mut text);
+            let fingerprint = world.fingerprint(act, &kept);
             drop(told_if_it_fails);
             reached.push((longer, fingerprint));
+            world.undo(act, &kept);
         }
     }
     reached
 }
 
+/// A fingerprint is a hash already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, _: &[u8]) {
+        panic!("of numbers alone");
+    }
+
+    fn write_u64(&mut self, fingerprint: u64) {
+        self.0 = fingerprint;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// So many paths are gone on with before it is looked at whether it is enough.
-const BATCH: usize = 1_024;
+const BATCH: usize = 4_096;
 
 /// Goes on level by level until `most` states were seen. Gives how many, and
 /// the depth to which all were.
 fn explore(most: usize) -> (usize, usize) {
     let acts = alphabet();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let mut seen = HashSet::new();
-    let mut level: Vec<Vec<u8>> = vec![vec![]];
-    let mut depth = 0;
-    loop {
+    let threads = std::env::var("EXPLORE_THREADS").map_or(threads, |set| set.parse().unwrap());
+    let mut seen = HashSet::<u64, BuildHasherDefault<AsItIs>>::default();
+    let mut level = vec![[0; DEEPEST]];
+    for depth in 0..DEEPEST {
         let mut next = vec![];
         for batch in level.chunks(BATCH) {
-            let reached: Vec<Vec<Reached>> = std::thread::scope(|scope| {
+            let reached: Vec<_> = std::thread::scope(|scope| {
                 let workers: Vec<_> = batch
                     .chunks(batch.len().div_ceil(threads))
-                    .map(|paths| scope.spawn(|| successors(paths, &acts)))
+                    .map(|paths| scope.spawn(|| successors(paths, depth, &acts)))
                     .collect();
                 let done = workers.into_iter().map(|worker| worker.join().unwrap());
                 done.collect()
@@ -313,9 +420,10 @@ fn explore(most: usize) -> (usize, usize) {
                 return (seen.len(), depth);
             }
         }
-        depth += 1;
+        println!("{} states to depth {}", seen.len(), depth + 1);
         level = next;
     }
+    (seen.len(), DEEPEST)
 }
 
 #[test]
