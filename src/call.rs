@@ -75,10 +75,8 @@ impl Call {
     ) -> Decision {
         let outside = now;
         let now = pools.enter(outside);
-        if !self.life.has_begun() {
-            let deadline = self.request.start_by.map(|latest| pools.inside(latest));
-            self.life.begin(now, deadline);
-        }
+        let deadline = self.request.start_by.map(|latest| pools.inside(latest));
+        self.life.begin(now, deadline);
         let mut held = Held {
             pools,
             permits: &mut self.permits,

@@ -157,16 +157,12 @@ impl Life {
         self.deadline = deadline;
     }
 
-    /// The first event came; `deadline` is the latest start.
+    /// An event came: if it is the first, `deadline` is the latest start.
     pub(crate) const fn begin(&mut self, now: Instant, deadline: Option<Instant>) {
         if self.begun.is_none() {
             self.begun = Some(now);
             self.deadline = deadline;
         }
-    }
-
-    pub(crate) const fn has_begun(&self) -> bool {
-        self.begun.is_some()
     }
 
     /// What stands at `now`, nothing having happened.
@@ -453,5 +449,42 @@ fn class_of_failure(failure: &Failure<'_>, phase: Phase) -> (Class, Option<Durat
             (class, asked_wait(class, &bare, error))
         }
         Failure::NotSent | Failure::TimedOut | Failure::Lost => (Class::Transient, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn a_life_that_streams_is_not_delivered() {
+        let mut life = Life::new(1);
+        life.sent(Instant::ZERO);
+        let head = Event::responded(200, &ServerHints::NONE, ErrorDetails::NONE);
+        let _taken = life.handle(Instant::ZERO, &head, RetryPolicy::new);
+        assert!(!life.is_delivered());
+        let _taken = life.handle(Instant::ZERO, &Event::Finished(None), RetryPolicy::new);
+        assert!(life.is_delivered());
+    }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn the_latest_start_is_the_one_that_was_set_last() {
+        let mut life = Life::new(1);
+        let [first, second] = [4, 9].map(Instant::from_secs);
+        life.begin(Instant::ZERO, Some(first));
+        life.begin(Instant::from_secs(1), Some(second));
+        assert_eq!(life.deadline(), Some(first), "it begins once");
+        life.set_deadline(Some(second));
+        assert_eq!(life.deadline(), Some(second));
+    }
+
+    #[test]
+    fn what_a_refusal_took_goes_by_its_status() {
+        let forecast = [500, 501, 502, 504, 520, 524, 528];
+        let nothing = [400, 401, 403, 429, 499, 503, 529, 599];
+        assert!(forecast.map(charge_of_refusal) == [Charge::Forecast; 7]);
+        assert!(nothing.map(charge_of_refusal) == [Charge::Nothing; 8]);
     }
 }

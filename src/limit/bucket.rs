@@ -736,12 +736,9 @@ impl TokenBucket {
     /// it is not. Whatever raises the level is no longer there to be given
     /// back.
     pub(crate) fn clamp_tat(&mut self, least: u128, most: u128) {
-        if self.tat > most {
-            let lifted = self.tat.wrapping_sub(most);
-            self.raised = self.raised.wrapping_add(lifted);
-            self.tat = most;
-        }
-        self.tat = self.tat.max(least);
+        let lifted = self.tat.saturating_sub(most);
+        self.raised = self.raised.wrapping_add(lifted);
+        self.tat = self.tat.min(most).max(least);
     }
 
     /// Puts `amount` in, as far as there is room for it.

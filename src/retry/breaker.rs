@@ -406,7 +406,6 @@ impl Breaker {
         self.failures.add(now, i64::from(!went_well));
         let (all, failed) = (self.results.sum(now), self.failures.sum(now));
         all >= i64::from(share.least)
-            && failed > 0
             && failed.saturating_mul(1_000) >= all.saturating_mul(i64::from(share.per_mille))
     }
 }
@@ -446,6 +445,32 @@ mod tests {
         assert!(!breaker.is_closed());
         assert!(!breaker.ended(at(32), 2, false));
         assert_eq!(breaker.peek(at(33)), Err(Refusal::Until(at(62))));
+    }
+
+    /// What was let pass before it opened may be sent after.
+    #[test]
+    fn what_is_sent_while_it_is_open_is_no_probe() {
+        let mut breaker = Breaker::after_run(1, HALF_MINUTE).unwrap();
+        let at = Instant::from_secs;
+        breaker.ended(at(0), 1, false);
+        breaker.sent(at(29), 2);
+        assert_eq!(breaker.peek(at(29)), Err(Refusal::Until(at(30))));
+        assert!(!breaker.ended(at(29), 2, true));
+        assert_eq!(breaker.peek(at(30)), Ok(()));
+        breaker.sent(at(30), 3);
+        breaker.sent(at(31), 4);
+        assert!(breaker.ended(at(32), 3, true), "the first is the probe");
+    }
+
+    /// Those who wait may go at that instant without it.
+    #[test]
+    fn a_probe_that_is_forgotten_when_it_expires_opens_nothing() {
+        let mut breaker = Breaker::after_run(1, HALF_MINUTE).unwrap();
+        let at = Instant::from_secs;
+        breaker.ended(at(0), 1, false);
+        breaker.sent(at(30), 2);
+        assert!(!breaker.forgotten(at(630), 2));
+        assert!(breaker.forgotten(at(629), 2));
     }
 
     #[test]

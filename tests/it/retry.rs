@@ -6,8 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sendwhen::{
     ActiveBudget, Backoff, Breaker, Budget, Call, Cause, Class, ClassRule, ClientThrottle, Cost,
-    Decision, Denied, ErrorDetails, Event, Failure, GiveUp, HalfBudget, Instant, Jitter, Limiter,
-    RatioBudget, Refusal, Request, RetryPolicy, Sdk, ServerHints, ServerWait, TokenBudget,
+    Decision, Denied, Dimension, ErrorDetails, Event, Failure, GiveUp, HalfBudget, Instant, Jitter,
+    Limiter, Rate, RatioBudget, Refusal, Request, RetryPolicy, Sdk, ServerHints, ServerWait,
+    TokenBudget, Usage,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -364,6 +365,124 @@ fn a_call_has_so_many_retries_of_a_class() {
         class: Class::Overloaded,
     };
     assert_eq!(stage.status(a, 529), Decision::GiveUp(spent));
+}
+
+#[test]
+fn a_call_is_sent_at_its_latest_start_and_not_later() {
+    let latest = Request::new().start_by(Instant::from_secs(5));
+    let mut stage = Stage::new(|policy| policy);
+    let a = stage.call(latest);
+    stage.at(5);
+    assert!(matches!(stage.tell(a, Event::Submitted), Decision::Send(_)));
+    let b = stage.call(latest);
+    stage.now = Instant::from_nanos(5_000_000_001);
+    let too_late = GiveUp::DeadlineTooClose {
+        earliest: stage.now,
+        cause: Cause::AskedLate,
+    };
+    assert_eq!(stage.tell(b, Event::Submitted), Decision::GiveUp(too_late));
+}
+
+/// The wait is ten seconds.
+#[test]
+fn a_retry_may_come_at_the_last_instant() {
+    let mut stage = Stage::new(|policy| policy);
+    for (latest, waits_for_it) in [(10, true), (9, false)] {
+        let a = stage.call(Request::new().start_by(Instant::from_secs(latest)));
+        assert!(matches!(stage.tell(a, Event::Submitted), Decision::Send(_)));
+        let decision = stage.lost(a);
+        assert_eq!(matches!(decision, Decision::Wait(_)), waits_for_it);
+    }
+    for (total, waits_for_it) in [(10, true), (9, false)] {
+        let mut stage = Stage::new(|policy| policy.total(total * SECOND));
+        let a = stage.sent();
+        let spent = Decision::GiveUp(GiveUp::TimeSpent(Class::Transient));
+        assert_eq!(stage.lost(a) != spent, waits_for_it);
+    }
+}
+
+/// What a server refuses before it does any work is given back. After a fault
+/// inside it nobody knows.
+#[test]
+fn a_refusal_takes_nothing_and_a_fault_may() {
+    for (status, left) in [
+        (400, 100),
+        (429, 100),
+        (503, 100),
+        (529, 100),
+        (500, 60),
+        (502, 60),
+        (504, 60),
+        (528, 60),
+    ] {
+        let rate = Rate::per_second(1).unwrap();
+        let mut stage = Stage::new(|policy| policy);
+        stage.limiter = stage
+            .limiter
+            .limit(Dimension::InputTokens, rate, 100)
+            .unwrap();
+        let call = stage.call(Request::new().input_tokens(40));
+        assert!(matches!(
+            stage.tell(call, Event::Submitted),
+            Decision::Send(_)
+        ));
+        let _decision = stage.status(call, status);
+        let level = stage.limiter.level(stage.now, Dimension::InputTokens);
+        assert_eq!(level.unwrap().there, left, "after {status}");
+    }
+}
+
+/// The odds are for those that would be sent.
+#[test]
+fn throttling_here_leaves_alone_who_has_to_wait_anyhow() {
+    let mut stage = Stage::new(|policy| policy.throttle(ClientThrottle::SRE));
+    let _held = stage.sent();
+    for _ in 0..200 {
+        let call = stage.call(Request::new());
+        if let Decision::Send(_) = stage.tell(call, Event::Submitted) {
+            let _wait = stage.status(call, 500);
+        }
+    }
+    stage.limiter = stage.limiter.in_flight(1).unwrap();
+    for _ in 0..200 {
+        let call = stage.call(Request::new());
+        let Decision::Wait(wait) = stage.tell(call, Event::Submitted) else {
+            panic!("there is no place");
+        };
+        assert_eq!(wait.cause, Cause::InFlight);
+        assert_eq!(stage.calls[call].attempts(), 0);
+    }
+}
+
+#[test]
+fn what_a_call_took_is_learnt() {
+    let request = Request::new().input_tokens(100).max_tokens(1_000);
+    let mut stage = Stage::new(|policy| policy);
+    for _ in 0..50 {
+        let call = stage.call(request);
+        assert!(matches!(
+            stage.tell(call, Event::Submitted),
+            Decision::Send(_)
+        ));
+        assert_eq!(stage.status(call, 200), Decision::Deliver);
+        let _end = stage.tell(call, Event::Finished(Some(Usage::new(100, 7))));
+    }
+    let output = stage
+        .limiter
+        .forecast(&request)
+        .get(Dimension::OutputTokens);
+    assert!(output < 20, "{output}");
+}
+
+#[test]
+fn a_call_prints_what_became_of_it_and_of_what() {
+    let mut stage = Stage::new(|policy| policy);
+    let sent = stage.sent();
+    let said = format!("{:?}", stage.calls[sent]);
+    assert!(
+        said.contains("InFlight") && said.contains("input_tokens"),
+        "{said}"
+    );
 }
 
 fn instants() -> impl Strategy<Value = Instant> {

@@ -122,6 +122,76 @@ fn what_is_cancelled_out_of_order_comes_back() {
     assert_eq!(bucket.peek(at(100), 1), Ok(()));
 }
 
+#[test]
+fn what_is_there_of_it_is_taken_or_nothing() {
+    let mut bucket = bucket(1, 3);
+    assert_eq!(bucket.acquire_up_to(at(0), 2).unwrap().amount(), 2);
+    assert_eq!(bucket.acquire_up_to(at(0), 2).unwrap().amount(), 1);
+    let before = bucket;
+    let none = bucket.acquire_up_to(at(0), 2);
+    assert_eq!(none, Err(Refusal::Until(at(1_000))));
+    assert_eq!(bucket, before);
+    assert_eq!(bucket.acquire_up_to(at(0), 0).unwrap().amount(), 0);
+}
+
+/// Units are nanoseconds where one comes in each second: 10^9 for a token.
+#[test]
+fn the_level_can_be_moved_and_asked_as_if_it_were_another() {
+    const TOKEN: u128 = 1_000_000_000;
+    let mut bucket = bucket(1, 10);
+    let charge = bucket.charge(at(0), 4);
+    assert_eq!((charge.tat(), bucket.tat()), (4 * TOKEN, 4 * TOKEN));
+    assert_eq!(Charge::NONE.tat(), 0);
+
+    // At a level of its own, and at others. A part of a token is none.
+    let levels = [0, 1, 4 * TOKEN, 10 * TOKEN, 12 * TOKEN].map(|tat| bucket.level_at(tat, at(0)));
+    assert_eq!(levels, [10, 9, 6, 0, -2]);
+    assert_eq!(bucket.level_at(4 * TOKEN, at(3_000)), 9);
+    let until = |millis| Err(Refusal::Until(at(millis)));
+    for (tat, amount, owing, passes) in [
+        (4 * TOKEN, 6, 0, Ok(())),
+        (4 * TOKEN, 7, 0, until(1_000)),
+        (4 * TOKEN, 7, 1, Ok(())),
+        (4 * TOKEN, 9, 1, until(2_000)),
+        (0, 10, 0, Ok(())),
+        (10 * TOKEN, 1, 0, until(1_000)),
+    ] {
+        assert_eq!(bucket.peek_at(tat, at(0), amount, owing), passes);
+    }
+    assert!(!bucket.is_full(at(3_999)) && bucket.is_full(at(4_000)));
+
+    bucket.clamp_tat(2 * TOKEN, 5 * TOKEN);
+    assert_eq!(bucket.tat(), 4 * TOKEN, "it is between them");
+    bucket.clamp_tat(5 * TOKEN, 8 * TOKEN);
+    assert_eq!(bucket.tat(), 5 * TOKEN);
+    bucket.clamp_tat(0, 3 * TOKEN);
+    assert_eq!(bucket.tat(), 3 * TOKEN);
+    bucket.put(1);
+    assert_eq!(bucket.tat(), 2 * TOKEN);
+}
+
+/// Of a charge of four under one of five: what raised the level meanwhile, to
+/// what, and what it can still give back.
+#[test]
+fn what_raised_the_level_is_not_given_back_again() {
+    const TOKEN: u128 = 1_000_000_000;
+    let raises: [(fn(&mut TokenBucket), u128, u128); 4] = [
+        (|_| (), 9, 4),
+        (|bucket| bucket.put(3), 6, 1),
+        (|bucket| bucket.clamp_tat(0, 7 * TOKEN), 7, 2),
+        (|bucket| bucket.clamp_tat(0, TOKEN), 1, 0),
+    ];
+    for (raise, left, given) in raises {
+        let mut bucket = bucket(1, 10);
+        let mut charge = bucket.charge(at(0), 4);
+        let _younger = bucket.charge(at(0), 5);
+        raise(&mut bucket);
+        assert_eq!(bucket.tat(), left * TOKEN);
+        bucket.refund(&mut charge, 4);
+        assert_eq!(bucket.tat(), (left - given) * TOKEN);
+    }
+}
+
 /// What was given back of an older charge and charged since may sum to
 /// nothing: the charge between them is not the newest for that.
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use num_rational::BigRational;
 use proptest::prelude::*;
-use sendwhen::{AdaptiveInFlight, AdaptiveSlot, Instant, Outcome, Refusal, SlidingCounter};
+use sendwhen::{AdaptiveInFlight, AdaptiveSlot, Instant, Limit, Outcome, Refusal, SlidingCounter};
 
 use super::{
     config,
@@ -161,4 +161,15 @@ proptest! {
             prop_assert_eq!(u64::from(limit.taken(here)), rules.places.taken(now));
         }
     }
+}
+
+#[test]
+fn an_adaptive_cap_learns_nothing_of_places_that_are_given_back() {
+    let mut cap = AdaptiveInFlight::new(4, 1, 9, Duration::from_secs(60)).unwrap();
+    let now = Instant::ZERO;
+    let mut slot = Limit::try_acquire(&mut cap, now, 3).unwrap();
+    Limit::refund(&mut cap, now, &mut slot, 2);
+    assert_eq!(cap.taken(now), 1);
+    Limit::refund(&mut cap, now, &mut slot, 5);
+    assert_eq!((cap.taken(now), cap.cap()), (0, 4));
 }
