@@ -385,7 +385,7 @@ fn a_call_is_sent_at_its_latest_start_and_not_later() {
 
 /// The wait is ten seconds.
 #[test]
-fn a_retry_may_come_at_the_last_instant() {
+fn a_retry_may_come_at_the_latest_start() {
     let mut stage = Stage::new(|policy| policy);
     for (latest, waits_for_it) in [(10, true), (9, false)] {
         let a = stage.call(Request::new().start_by(Instant::from_secs(latest)));
@@ -393,6 +393,10 @@ fn a_retry_may_come_at_the_last_instant() {
         let decision = stage.lost(a);
         assert_eq!(matches!(decision, Decision::Wait(_)), waits_for_it);
     }
+}
+
+#[test]
+fn a_retry_may_come_when_the_time_for_all_is_just_over() {
     for (total, waits_for_it) in [(10, true), (9, false)] {
         let mut stage = Stage::new(|policy| policy.total(total * SECOND));
         let a = stage.sent();

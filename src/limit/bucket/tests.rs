@@ -134,6 +134,47 @@ fn what_is_there_of_it_is_taken_or_nothing() {
     assert_eq!(bucket.acquire_up_to(at(0), 0).unwrap().amount(), 0);
 }
 
+/// The promise is a third of a second, rounded up to a nanosecond.
+#[test]
+fn a_promise_that_is_cancelled_leaves_no_trace() {
+    let mut bucket = bucket(3, 1);
+    let _there = bucket.charge(at(0), 1);
+    let before = bucket.tat();
+    let promise = bucket.reserve(at(0), 1, Duration::MAX).unwrap();
+    assert_eq!(promise.at(), Instant::from_nanos(333_333_334));
+    bucket.cancel(promise);
+    assert_eq!(bucket.tat(), before);
+}
+
+/// It was refilled, or its burst was cut to what was left.
+#[test]
+fn what_was_charged_before_a_change_at_which_it_is_full_is_gone() {
+    for (then, burst, there) in [(10_000, 20, 10), (0, 5, 5)] {
+        let mut bucket = bucket(1, 10);
+        let mut charge = bucket.charge(at(0), 4);
+        let rate = Rate::per_second(1).unwrap();
+        bucket.set(at(then), rate, burst).unwrap();
+        let _younger = bucket.charge(at(then), 3);
+        bucket.refund(&mut charge, 4);
+        assert_eq!(bucket.available(at(then)), there - 3);
+    }
+}
+
+/// It was full when its burst became eleven: nothing older can be given back, so
+/// that what a younger charge gives back is not taken for that.
+#[test]
+fn charges_after_a_change_at_which_it_was_full_are_the_oldest() {
+    let mut bucket = bucket(1, 10);
+    let _before = bucket.charge(at(0), 4);
+    let now = at(10_000);
+    bucket.set(now, Rate::per_second(1).unwrap(), 11).unwrap();
+    let mut first = bucket.charge(now, 3);
+    let mut second = bucket.charge(now, 5);
+    bucket.refund(&mut second, 4);
+    bucket.refund(&mut first, 3);
+    assert_eq!(bucket.available(now), 10 - 1);
+}
+
 /// Units are nanoseconds where one comes in each second: 10^9 for a token.
 #[test]
 fn the_level_can_be_moved_and_asked_as_if_it_were_another() {

@@ -173,3 +173,20 @@ fn an_adaptive_cap_learns_nothing_of_places_that_are_given_back() {
     Limit::refund(&mut cap, now, &mut slot, 5);
     assert_eq!((cap.taken(now), cap.cap()), (0, 4));
 }
+
+/// It counts two windows, and forgets those before them.
+#[test]
+fn the_sliding_counter_takes_back_what_it_still_counts() {
+    let mut counter = SlidingCounter::new(100, Duration::from_secs(10)).unwrap();
+    let at = Instant::from_secs;
+    let mut charges = [0, 10].map(|secs| counter.charge(at(secs), 40));
+    for charge in &mut charges {
+        counter.refund(charge, 10);
+    }
+    assert_eq!(counter.used(at(10)), 60);
+    let _newest = counter.charge(at(20), 1);
+    for charge in &mut charges {
+        counter.refund(charge, 10);
+    }
+    assert_eq!(counter.used(at(20)), 20 + 1);
+}
