@@ -215,8 +215,9 @@ fn the_level_can_be_moved_and_asked_as_if_it_were_another() {
 /// what, and what it can still give back.
 #[test]
 fn what_raised_the_level_is_not_given_back_again() {
+    type Raise = fn(&mut TokenBucket);
     const TOKEN: u128 = 1_000_000_000;
-    let raises: [(fn(&mut TokenBucket), u128, u128); 4] = [
+    let raises: [(Raise, u128, u128); 4] = [
         (|_| (), 9, 4),
         (|bucket| bucket.put(3), 6, 1),
         (|bucket| bucket.clamp_tat(0, 7 * TOKEN), 7, 2),
