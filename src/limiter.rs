@@ -252,13 +252,13 @@ impl Limiter {
         burst: u64,
     ) -> Result<(), ConfigError> {
         let now = self.advance(now);
-        self.blind = false;
         let open = self.flights.sum(now, dimension);
         if dimension == Dimension::OutputTokens {
             self.output.set_limit(now, rate, burst, open)?;
         } else if let Some(ledger) = self.ledgers.get_mut(dimension.index()) {
             ledger.set_limit(now, rate, burst, open)?;
         }
+        self.blind = false;
         self.open_up(Binding::of(Cause::Limit(dimension)).and(Binding::of(Cause::Confirmation)));
         Ok(())
     }
@@ -806,6 +806,10 @@ impl Limiter {
         };
         if lifted {
             loosened = loosened.and(OUTPUT);
+        }
+        if loosened.meets(Binding::LIMITS) {
+            // Known limits are used at their pace before the server is heard.
+            loosened = loosened.and(Binding::of(Cause::Confirmation));
         }
         self.open_up(loosened);
     }
