@@ -470,25 +470,49 @@ impl Ledger {
     fn need_of_window(
         &self,
         window: &Window,
+        at: Instant,
         amount: u64,
         spread: Spread,
         sending: &Sending,
     ) -> u64 {
         let held = amount
-            .saturating_add(self.rounding_in(window, spread, sending))
+            .saturating_add(self.rounding_in(window, at, spread, sending))
             .saturating_add(self.unconfirmed_in(window, spread, sending));
         held.min(window.capacity())
     }
 
     /// What was shown is known to the server's rounding, or as well as those are
     /// expected that are not settled, if that agrees with it.
-    fn rounding_in(&self, window: &Window, spread: Spread, sending: &Sending) -> u64 {
-        if window.is_short() && self.rounding > 1 {
-            return u64::from(self.rounding).saturating_mul(3) >> 2;
-        }
-        let variance = spread.variance.saturating_mul(window.open().into());
+    fn rounding_in(&self, window: &Window, at: Instant, spread: Spread, sending: &Sending) -> u64 {
+        let variance = spread.variance.saturating_mul(window.open(at).into());
         let deviations = deviations(variance, 1, sending.control.tenths >> 1, 100);
-        deviations.min(self.rounding.into())
+        let rounding = u64::from(self.rounding);
+        let least = if window.is_short(at) && rounding > 1 {
+            rounding.saturating_mul(3) >> 2
+        } else {
+            0
+        };
+        deviations.min(rounding).max(least)
+    }
+
+    /// From when on `amount` passes in `window`: `now`, if it does. Time only ever
+    /// lessens what is held back.
+    fn when_in(
+        &self,
+        window: &Window,
+        now: Instant,
+        amount: u64,
+        spread: Spread,
+        sending: &Sending,
+    ) -> Instant {
+        let from = |at| {
+            let need = self.need_of_window(window, at, amount, spread, sending);
+            window.when(at, need)
+        };
+        let until = from(now);
+        let eases = window.eases().into_iter();
+        let eases = eases.filter(|&at| now < at && at < until).map(from);
+        eases.fold(until, Instant::min)
     }
 
     fn unconfirmed_in(&self, window: &Window, spread: Spread, sending: &Sending) -> u64 {
@@ -531,7 +555,7 @@ impl Ledger {
                 capacity: window.capacity(),
                 rate: bucket.rate(),
                 wanted: amount,
-                rounding: self.rounding_in(window, spread, sending),
+                rounding: self.rounding_in(window, now, spread, sending),
                 unconfirmed: self.unconfirmed_in(window, spread, sending),
                 surprise: 0,
                 others: 0,
@@ -652,8 +676,7 @@ impl Ledger {
             Some(_) if amount > self.limit => Err(Refusal::Never),
             Some(bucket) => {
                 if let Some(window) = self.window() {
-                    let need = self.need_of_window(window, amount, spread, sending);
-                    let until = window.when(now, need);
+                    let until = self.when_in(window, now, amount, spread, sending);
                     return if until > now {
                         Err(Refusal::Until(until))
                     } else {
@@ -726,8 +749,11 @@ impl Ledger {
                 return None;
             }
             let need = unconfirmed.saturating_mul(5);
+            if need > window.capacity() {
+                return Some(patient);
+            }
             let until = window.when(now, need);
-            return (until > now || need > window.capacity()).then(|| until.min(patient));
+            return (until > now).then(|| until.min(patient));
         }
         let rate = bucket.rate();
         let awaited = sending.first_token.saturating_mul(2);
@@ -834,9 +860,8 @@ impl Ledger {
         if !(counts && self.window.keeps_refused(amount)) {
             self.correct(entry, 0, Counted::No);
         }
-        self.close(entry);
         entry.amount = 0;
-        amount > 0
+        self.close(entry) || amount > 0
     }
 
     /// It took `actual`. True where the level rose.
@@ -851,8 +876,8 @@ impl Ledger {
         actual: u64,
     ) -> bool {
         if self.is_window {
-            self.close(entry);
-            return self.settle_in_window(number, entry, actual);
+            let eased = self.close(entry);
+            return self.settle_in_window(number, entry, actual) || eased;
         }
         if self.counting == Counting::AtAdmission && number < self.unread {
             return false;
@@ -906,9 +931,11 @@ impl Ledger {
         }
     }
 
-    fn close(&mut self, entry: &Entry) {
-        if let (Some(window), Taken::Window(place)) = (self.window_mut(), entry.taken) {
-            window.close(place);
+    /// It is settled. True where less is held back for it.
+    fn close(&mut self, entry: &Entry) -> bool {
+        match (self.window_mut(), entry.taken) {
+            (Some(window), Taken::Window(place)) => window.close(place),
+            _ => false,
         }
     }
 

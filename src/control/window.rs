@@ -227,14 +227,25 @@ impl Window {
         self.capacity
     }
 
-    /// Whether heads show that more was taken than is kept.
-    pub(crate) const fn is_short(&self) -> bool {
-        self.beyond.least > 0
+    /// Whether heads show that at `at` more is taken than is kept.
+    pub(crate) fn is_short(&self, at: Instant) -> bool {
+        self.beyond.taken(at) > 0
     }
 
-    /// How many of those that are kept are not settled, as far as that is known.
-    pub(crate) const fn open(&self) -> u32 {
-        self.open
+    /// How many of those that are kept at `at` are not settled, as far as that is
+    /// known.
+    pub(crate) fn open(&self, at: Instant) -> u32 {
+        if self.is_log || at < self.edge {
+            self.open
+        } else {
+            0
+        }
+    }
+
+    /// When [`is_short`](Self::is_short) and [`open`](Self::open) change if nothing
+    /// is heard.
+    pub(crate) const fn eases(&self) -> [Instant; 2] {
+        [self.beyond.until, self.edge]
     }
 
     /// How long a window is, in nanoseconds, and how much may be taken in it.
@@ -339,11 +350,11 @@ impl Window {
         true
     }
 
-    /// One that was taken is settled.
-    pub(crate) fn close(&mut self, place: Place) {
-        if self.is_log || place.sent >= self.ended {
-            self.open = self.open.saturating_sub(1);
-        }
+    /// One that was taken is settled. False where that was known.
+    pub(crate) fn close(&mut self, place: Place) -> bool {
+        let is_open = (self.is_log || place.sent >= self.ended) && self.open > 0;
+        self.open = self.open.saturating_sub(is_open.into());
+        is_open
     }
 
     /// A head shows this. False where it is of a window that is over.
