@@ -186,6 +186,10 @@ impl Play {
     /// move since.
     fn who_could_go_is_told(&mut self) {
         let (limiter, now) = (&self.limiter, self.now);
+        if i128::from(now.as_nanos()) + self.ahead >= END {
+            // At the end of the clock all passes that was told to wait for it.
+            self.waiters.clear();
+        }
         self.waiters
             .retain(|(_, wait, opened)| *opened == limiter.opened() && now < wait.until);
         for (cost, wait, _) in &self.waiters {
