@@ -15,6 +15,7 @@ use super::{
     ordered::Calls,
     queue::{Lane, Place, Tag, share},
     route::{Route, State},
+    wake::is_down,
 };
 use crate::{
     decision::{Cause, Wait},
@@ -62,7 +63,8 @@ pub enum CallStanding {
         /// What the first of its route waits for.
         cause: Option<Cause>,
     },
-    /// It failed, and comes back then.
+    /// It failed, and comes back then; or, where the cause is an outage, when the
+    /// server is up again, for which the next of the others that wait asks then.
     Held(Wait),
     /// It is under way.
     Flying,
@@ -111,6 +113,12 @@ impl Scheduler {
         let call = self.calls.get(id.slot).filter(|c| c.number == id.number)?;
         Some(match call.at {
             At::Flying => CallStanding::Flying,
+            At::Held if self.aside.contains(&(call.route, call.number, id.slot)) => {
+                CallStanding::Held(Wait {
+                    until: self.clock.outside(self.next_asks(now, call.route)),
+                    cause: Cause::Outage,
+                })
+            }
             At::Held => {
                 let active = call.active.and_then(|active| self.active.get(active));
                 let hold = active?.hold;
@@ -134,6 +142,23 @@ impl Scheduler {
                 }
             }
         })
+    }
+
+    /// When the next of those that wait over pools of a route whose server is down
+    /// asks whether it is up again.
+    fn next_asks(&self, now: Instant, number: u32) -> Instant {
+        let pools = self.routes.get(index(number)).into_iter();
+        let pools = pools.flat_map(|route| route.alternatives.iter().flatten());
+        pools
+            .filter(|pool| is_down(&self.pools, now, **pool))
+            .filter_map(|pool| self.sites.get(index(*pool)))
+            .flat_map(|site| &site.over)
+            .filter_map(|route| match self.routes.get(index(*route))?.state {
+                State::Blocked(block) if block.cause == Cause::Outage => Some(block.start),
+                State::Ready | State::Blocked(_) | State::Empty => None,
+            })
+            .min()
+            .map_or(now, |start| start.max(now))
     }
 
     /// How a pool stands at `now`; `None` where there is no such pool.

@@ -1325,6 +1325,41 @@ fn an_outage_spends_the_attempts_of_all_that_wait_and_not_of_one() {
     }
 }
 
+/// It was told to come back at an instant that was past.
+#[test]
+fn a_call_that_lets_others_ask_is_told_when_they_do() {
+    let mut scheduler = Scheduler::new(42);
+    let down = scheduler.add_pool(pool(60_000, 1_000).retry(a_second_each()));
+    let route = scheduler.add_route(&[&[down]]).unwrap();
+    let calls: Vec<CallId> = (0..24)
+        .map(|_| scheduler.submit(at(0), job(route)).unwrap())
+        .collect();
+    let mut now = at(0);
+    let mut aside = 0;
+    for _ in 0..200 {
+        match scheduler.next(now) {
+            Next::Send { id, .. } => {
+                let refused = head(529, &ServerHints::NONE);
+                assert_eq!(scheduler.handle(now, id, refused), Verdict::Queued);
+            }
+            Next::Wait(wait) => {
+                for call in &calls {
+                    if let Some(CallStanding::Held(held)) = scheduler.explain(now, *call) {
+                        assert!(held.until > now, "{held:?} at {now:?}");
+                        if held.cause == Cause::Outage {
+                            assert!(held.until >= wait.until, "{held:?}, asked {wait:?}");
+                            aside += 1;
+                        }
+                    }
+                }
+                now = wait.until;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(aside > 100, "{aside}");
+}
+
 /// A thousand tokens and ten images a second, and plenty of requests.
 fn tokens_and_images(tokens_a_minute: u64) -> Limiter {
     let minute = |count| Rate::per_minute(count).unwrap();
