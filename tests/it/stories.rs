@@ -418,3 +418,94 @@ fn a_reset_in_the_past_delays_nobody() {
     let send = second.handle(&mut limiter, now, Event::Submitted);
     assert!(matches!(send, Decision::Send(_)), "{send:?}");
 }
+
+/// A refusal that no meter explains, with a short wait, is one for too many at
+/// once; else the pool stops.
+#[test]
+fn a_429_while_much_is_left_is_of_how_many_are_in_flight() {
+    let tell_of = |refusal: &str, then: &str| {
+        tell(&format!(
+            "
+            window 10
+            request a in=1000 out=100
+            request b in=1000 out=100
+            request c in=1 out=1
+            0s    a submitted   -> send 1
+            0s    b submitted   -> send 1
+            0.2s  a 429 {refusal}
+            0.3s  c submitted   -> wait {then}
+            "
+        ));
+    };
+    // As many as are in flight now: until b is lost, if nothing is heard of it.
+    let in_flight = "675s the in-flight cap";
+    let much = "requests=50:4 input=30000:4500 output=8000:5000";
+    tell_of(
+        &format!("retry-after=1 {much} -> wait 1.2s..2.2s retry-after"),
+        in_flight,
+    );
+    for few in [
+        "requests=50:3 input=30000:4500 output=8000:5000",
+        "requests=50:4 input=30000:4499 output=8000:5000",
+        "requests=50:3 input=30000:4499 output=8000:5000",
+    ] {
+        tell_of(
+            &format!("retry-after=1 {few} -> wait 1.2s..2.2s retry-after"),
+            "1.2s a pause",
+        );
+    }
+    // Places are free at once, not in half a minute.
+    tell_of(
+        &format!("retry-after=30 {much} -> wait 30.2s..31.2s retry-after"),
+        "30.2s a pause",
+    );
+    // Nothing is shown of what is left.
+    tell_of(
+        "retry-after=1 -> wait 1.2s..2.2s retry-after",
+        "1.2s a pause",
+    );
+}
+
+/// What is just enough is not short.
+#[test]
+fn a_429_blames_only_what_is_short() {
+    let tell_of = |refusal: &str, then: &str| {
+        tell(&format!(
+            "
+            window 10
+            request a in=1000 out=100
+            request b in=1000 out=100
+            request c in=1 out=1
+            0s    a submitted   -> send 1
+            0s    b submitted   -> send 1
+            {refusal}
+            0.3s  {then}
+            "
+        ));
+    };
+    let a = "0.2s  a 429 retry-after=16";
+    let late = "-> wait 16.2s..17.2s retry-after";
+    // Of each there is as much as was asked, so it was something else.
+    let enough = "requests=50:1 input=30000:1500 output=8000:600";
+    tell_of(
+        &format!("{a} {enough} {late}"),
+        "c submitted -> wait 16.2s a pause",
+    );
+    // Each comes in at its own pace until a's wait is over.
+    for (short, then) in [
+        (
+            "requests=50:1 input=30000:1499 output=8000:5000",
+            "c submitted -> wait 14.202s the limit of input tokens",
+        ),
+        (
+            "requests=50:1 input=30000:1500 output=8000:599",
+            "c submitted -> wait 16.02s the limit of output tokens",
+        ),
+        (
+            "requests=50:0 input=30000:1500 output=8000:5000",
+            "c submitted -> wait 16.2s the limit of requests",
+        ),
+    ] {
+        tell_of(&format!("{a} {short} {late}"), then);
+    }
+}
