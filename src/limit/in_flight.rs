@@ -500,6 +500,20 @@ mod tests {
     }
 
     #[test]
+    fn one_is_given_back_once_and_not_for_another() {
+        let mut flights = Flights::new(LIFETIME).unwrap();
+        let first = flights.take_some(Instant::ZERO, 1);
+        assert!(flights.give_back_some(Instant::ZERO, first, 1));
+        assert!(!flights.give_back_some(Instant::ZERO, first, 1));
+        // Nine slices later its place is another's, whatever the clock does then.
+        let _other = flights.take_some(Instant::from_secs(9), 1);
+        assert!(!flights.give_back_some(Instant::from_secs(5), first, 1));
+        assert_eq!(flights.count(Instant::from_secs(9)), 1);
+        assert!(flights.holds(Instant::from_secs(8), first));
+        assert!(!flights.holds(Instant::from_secs(9), first));
+    }
+
+    #[test]
     fn a_lifetime_of_nothing_and_a_cap_of_nothing_are_refused() {
         assert_eq!(InFlight::new(0, LIFETIME), Err(ConfigError::ZeroInFlight));
         assert_eq!(

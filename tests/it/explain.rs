@@ -39,6 +39,20 @@ fn a_limit_is_named_with_its_numbers() {
 }
 
 #[test]
+fn the_limit_that_binds_longest_is_named_not_the_one_that_lacks_most() {
+    let requests = Rate::per_minute(1).unwrap();
+    let mut limiter = limited().limit(Dimension::Requests, requests, 1).unwrap();
+    let mut first = limiter.call(Request::new().input_tokens(900));
+    let mut second = limiter.call(Request::new().input_tokens(350));
+    let _sent = first.handle(&mut limiter, at(0), Event::Submitted);
+    let _waits = second.handle(&mut limiter, at(0), Event::Submitted);
+    assert_eq!(
+        said(&second, &limiter, at(0)),
+        "wait 60.000 s for the limit of requests: 0 of 1 there, 1 wanted, 1 a minute"
+    );
+}
+
+#[test]
 fn what_is_held_back_is_told() {
     let mut limiter = limited();
     let now = at(0);

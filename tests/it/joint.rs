@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use sendwhen::{
-    Blocked, Borrowed, Cost, Dimension, Instant, Limit, Of, Rate, Refusal, Together, TokenBucket,
+    Blocked, Borrowed, Cost, Dimension, Instant, Limit, Of, Pause, Rate, Refusal, Together,
+    TokenBucket,
 };
 
 /// What is done: so many milliseconds later, these amounts are asked for, and
@@ -223,4 +224,26 @@ fn nested_and_borrowed_limits_are_counted_from_the_left() {
     for place in 0..4 {
         assert_eq!(left[place], bursts[place] - taken[place]);
     }
+}
+
+/// So that who is blocked is told by which.
+#[test]
+fn limits_within_others_count_as_many_as_they_are() {
+    let [a, b, c, ..] = buckets();
+    assert_eq!((Some((a, b)), c).leaves(), 3);
+    assert_eq!((None::<(TokenBucket, TokenBucket)>, c).leaves(), 2);
+    let both = Of::new(Dimension::Requests, Together((a, b)));
+    assert_eq!((both, Of::new(Dimension::InputTokens, c)).leaves(), 3);
+}
+
+#[test]
+fn a_pause_stops_those_that_it_is_joined_with() {
+    let [bucket, ..] = buckets();
+    let mut pause = Pause::new();
+    let until = Instant::from_secs(5);
+    pause.until(until);
+    let mut joint = (bucket, pause);
+    let blocked = joint.peek(Instant::ZERO, (1, ())).unwrap_err();
+    assert_eq!((blocked.by, blocked.refusal), (1, Refusal::Until(until)));
+    assert!(joint.try_acquire(until, (1, ())).is_ok());
 }

@@ -220,3 +220,28 @@ fn turns_in_a_queue_are_cancelled_in_any_order() {
         "its place is lost"
     );
 }
+
+#[test]
+fn a_ramp_gives_back_what_was_taken_of_this_window_and_the_one_before() {
+    let minutes = |minutes: u64| Instant::from_secs(60 * minutes);
+    let mut ramp = StepRamp::new(50, 10, 1_000, Duration::from_secs(60)).unwrap();
+    let mut first = ramp.charge(minutes(0), 90);
+    let _one = ramp.charge(minutes(1), 60);
+    assert_eq!(ramp.allowed(minutes(1)), 100);
+    ramp.refund(&mut first, 30);
+    assert_eq!(ramp.allowed(minutes(1)), 70);
+    // What was taken earlier says nothing of what is allowed.
+    let _one = ramp.charge(minutes(2), 1);
+    let before = ramp.allowed(minutes(2));
+    ramp.refund(&mut first, 30);
+    assert_eq!(ramp.allowed(minutes(2)), before);
+}
+
+#[test]
+fn what_is_charged_nothing_takes_no_entry_of_a_log() {
+    let mut log = SlidingLog::new(9, Duration::from_secs(60), [LogEntry::EMPTY; 1]).unwrap();
+    let nothing = log.charge(Instant::ZERO, 0);
+    assert_eq!(nothing.amount(), 0);
+    assert_eq!(log.peek(Instant::from_secs(1), 1), Ok(()));
+    assert_eq!(log.charge(Instant::from_secs(1), 7).amount(), 7);
+}
