@@ -325,7 +325,9 @@ impl Release {
     }
 
     fn bound(&self, now: Instant) -> Option<Instant> {
-        (now < self.end && now < self.next).then_some(self.next)
+        // At its end it binds nobody, wherever the next step would be.
+        let until = self.next.min(self.end);
+        (now < until).then_some(until)
     }
 
     /// Whether it is still coming back.
@@ -363,6 +365,18 @@ mod tests {
             now = release.bound(now).unwrap_or(now);
         }
         assert_eq!((sent, now), (16, at(2_000)));
+        assert_eq!(release.bound(at(2_000)), None);
+    }
+
+    /// Who waited for a step after the end was told that, though all could go at the
+    /// end; and who came behind was told to ask again each nanosecond till then.
+    #[test]
+    fn no_step_is_after_the_end() {
+        let mut release = Release::NONE;
+        let at = Instant::from_millis;
+        assert!(release.stop(at(0), at(1_600)));
+        release.sent(at(1_990));
+        assert_eq!(release.bound(at(1_990)), Some(at(2_000)));
         assert_eq!(release.bound(at(2_000)), None);
     }
 
