@@ -193,3 +193,39 @@ fn others_are_not_looked_for_where_that_is_set() {
     let explained = limiter.explain(now, &Request::new());
     assert_eq!(explained.level.unwrap().others, 0, "{explained}");
 }
+
+/// Whether anybody waits for a rate that refusals taught, of a server that lets
+/// five pass each second, shows nothing, and refuses with these words.
+fn learns_a_rate(mut limiter: Limiter, words: &str) -> bool {
+    let refused = ErrorDetails::new("rate_limit_error").message(words);
+    let mut waits = false;
+    for tenth in 0..600 {
+        let mut call = limiter.call(Request::new());
+        let later = at(tenth * 100 + 50);
+        let mut tell = |event| call.handle(&mut limiter, later, event);
+        match tell(Event::Submitted) {
+            Decision::Send(_) if tenth % 10 < 5 => {
+                let head = Event::responded(200, &ServerHints::NONE, ErrorDetails::NONE);
+                assert_eq!(tell(head), Decision::Deliver);
+                assert_eq!(tell(Event::Finished(None)), Decision::Deliver);
+            }
+            Decision::Send(_) => {
+                let again = tell(Event::responded(429, &ServerHints::NONE, refused));
+                assert!(matches!(again, Decision::Wait(_)), "{again:?}");
+            }
+            Decision::Wait(wait) => waits |= wait.cause == Cause::SendRate,
+            other => panic!("{other:?}"),
+        }
+    }
+    waits
+}
+
+#[test]
+fn a_rate_is_learnt_from_refusals_only_where_limits_are() {
+    let acceleration = "This request would exceed your organization's maximum usage increase rate";
+    assert!(learns_a_rate(Limiter::new(1), ""));
+    assert!(!learns_a_rate(Limiter::new(1), acceleration));
+    assert!(!learns_a_rate(Limiter::new(1).learn_limits(false), ""));
+    let deaf = Control::new().learn_from_refusals(false);
+    assert!(!learns_a_rate(Limiter::new(1).control(deaf), ""));
+}
