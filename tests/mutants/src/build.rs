@@ -26,7 +26,9 @@ pub fn check(tree: &Path, excepted: &mut Excepted) -> Result<()> {
         }
         let text = message["message"].as_str().unwrap_or_default();
         if message["code"]["code"] == "E0015" {
-            excepted.constant.extend(function(text));
+            if !function(text).is_some_and(|name| excepted.constant.insert(name)) {
+                unknown.push(text.to_owned());
+            }
             continue;
         }
         let spans = message["spans"].as_array().into_iter().flatten();
@@ -85,10 +87,14 @@ fn cargo(tree: &Path, words: &[&str]) -> Result<Vec<Value>> {
 /// The function of which an error says that it is not `const`, as `Type::name` or
 /// `name`.
 fn function(text: &str) -> Option<String> {
+    let path = text.split('`').nth(1)?;
+    // One of a type that another module has: `module::<impl path::Type>::name`.
+    let path = path.split_once("<impl ").map_or_else(
+        || path.to_owned(),
+        |(_, rest)| rest.replacen(">::", "::", 1),
+    );
     let mut depth = 0_u32;
-    let path: String = text
-        .split('`')
-        .nth(1)?
+    let path: String = path
         .chars()
         .filter(|&c| {
             depth += u32::from(c == '<');

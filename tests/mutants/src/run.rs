@@ -72,6 +72,9 @@ impl Report {
     pub fn run(&mut self, tree: &Path, tests: &[PathBuf], mutants: &[Mutant]) -> Result<()> {
         let mut left = mutants.to_vec();
         left.retain(|mutant| !self.outcomes.contains_key(&mutant.name));
+        if !left.is_empty() && one(tree, tests, NONE)? != "missed" {
+            bail!("the tests fail, or take too long, without any mutant");
+        }
         let left = Mutex::new(left.into_iter());
         let shared = Mutex::new(self);
         let work = || -> Result<()> {
@@ -121,6 +124,9 @@ impl fmt::Display for Report {
         Ok(())
     }
 }
+
+/// The number of no mutant.
+const NONE: u32 = 0;
 
 const OUTCOMES: [&str; 5] = ["caught", "timed-out", "missed", "unviable", "not-woven"];
 
