@@ -19,6 +19,8 @@
 mod batch;
 mod boundaries;
 mod closed_loop;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod decided;
 mod explain;
 mod explore;
 mod headers;
