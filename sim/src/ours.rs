@@ -1,8 +1,8 @@
 //! This crate as a client.
 
 use sendwhen::{
-    Call, Decision, Dimension, ErrorDetails, Event, Failure, HeaderParser, Instant, Limiter,
-    Profile, Rate, Request, RetryPolicy, Usage,
+    Call, Decision, Dimension, ErrorDetails, Event, Explanation, Failure, HeaderParser, Instant,
+    Limiter, Profile, Rate, Request, RetryPolicy, Usage,
 };
 
 use crate::{
@@ -42,15 +42,30 @@ impl Ours {
     /// As many as `world` has clients, each with a seed of its own. Where jobs
     /// are urgent, with a scheduler: a limiter knows no order.
     pub fn team(world: &World, seed: u64) -> Vec<Box<dyn Client>> {
-        let seeds = world.seeds(seed);
         if world.work.urgent > 0.0 {
+            let seeds = world.seeds(seed);
             return seeds
                 .map(|seed| Box::new(Queued::new(world, seed)) as _)
                 .collect();
         }
-        seeds
-            .map(|seed| Box::new(Self::new(world, seed)) as _)
-            .collect()
+        let each = Self::each(world, seed).into_iter();
+        each.map(|client| Box::new(client) as _).collect()
+    }
+
+    /// The same without a scheduler.
+    pub fn each(world: &World, seed: u64) -> Vec<Self> {
+        let seeds = world.seeds(seed);
+        seeds.map(|seed| Self::new(world, seed)).collect()
+    }
+
+    /// Why job `id`, which was asked for and has not ended, may be sent or not.
+    pub fn explain(&mut self, now: Time, id: usize) -> Option<Explanation> {
+        let call = self.calls.get(id)?.as_ref()?;
+        let now = Instant::from_nanos(now);
+        Some(match &mut self.outer {
+            None => call.explain(&self.limiter, now),
+            Some(outer) => call.explain(&[&mut self.limiter, outer], now),
+        })
     }
 
     fn tell(&mut self, now: Time, id: usize, event: Event<'_>) -> Decision {
