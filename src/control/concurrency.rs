@@ -180,4 +180,18 @@ mod tests {
         assert!(Concurrency::is_likely(Duration::from_secs(1)));
         assert!(!Concurrency::is_likely(Duration::from_secs(3)));
     }
+
+    #[test]
+    fn what_comes_when_a_volley_has_settled_is_after_it() {
+        let mut cap = Concurrency::new();
+        cap.refused(at(0), RTT, 40);
+        let settled = cap.bound(at(0)).unwrap();
+        let mut another = cap;
+        another.refused(settled, RTT, 40);
+        assert!(another.bound(settled).is_some());
+        // With two less in flight than there may be it is near the cap.
+        for count in 1..=80 {
+            assert_eq!(cap.ended(settled, 38), count == 80, "{count}");
+        }
+    }
 }

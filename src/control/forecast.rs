@@ -362,4 +362,21 @@ mod tests {
         }
         let _cost = forecast.of(&request);
     }
+
+    #[test]
+    fn the_spread_of_a_sum_is_that_of_its_parts() {
+        let mut forecast = Forecast::new();
+        let request = Request::new().input_tokens(1_000).max_tokens(8_000);
+        for odd in [false, true].into_iter().cycle().take(400) {
+            let (output, cached) = if odd { (400, 0) } else { (600, 2_000) };
+            forecast.learn(&request, &Usage::new(1_000, output).cache(0, cached));
+        }
+        let spread = |dimension| forecast.spread(request.profile, dimension);
+        assert_eq!(spread(InputTokens), Spread::NONE);
+        let (raw, output) = (spread(RawInputTokens), spread(OutputTokens));
+        assert!(raw.variance > 500_000, "{raw:?}");
+        let sum = spread(Dimension::TotalTokens);
+        assert_eq!(sum.variance, raw.variance + output.variance);
+        assert_eq!(sum.tail, raw.tail + output.tail);
+    }
 }

@@ -589,4 +589,83 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_bucket_may_be_a_log_while_more_than_a_third_is_left() {
+        let mut kinds = Kinds::new();
+        assert!(!kinds.may_be_log(exactly(1)), "nothing is known");
+        kinds.holds = (300, u64::MAX);
+        assert!(!kinds.may_be_log(exactly(100)));
+        assert!(kinds.may_be_log(exactly(101)));
+        kinds.strikes = [0, REFUTED, 0];
+        assert!(!kinds.may_be_log(exactly(300)), "it is none");
+    }
+
+    #[test]
+    fn more_than_a_bucket_holds_speaks_against_it() {
+        let sight = |left| Sight {
+            sent: Instant::ZERO,
+            now: Instant::ZERO,
+            charge: 1,
+            left: exactly(left),
+            whole: Whole {
+                from: Instant::ZERO,
+                to: Instant::ZERO,
+                span: Some(0),
+            },
+            rate: Rate::per_minute(600).unwrap(),
+            limit: 600,
+        };
+        // What comes in in a second, and two more, may be the clocks.
+        assert!(!Kinds::new().is_no_bucket(&sight(612)));
+        assert!(Kinds::new().is_no_bucket(&sight(613)));
+    }
+
+    #[test]
+    fn what_is_apart_by_no_more_than_the_margin_agrees() {
+        let mut kinds = Kinds::new();
+        (kinds.holds, kinds.strikes) = ((100, 100), [1, 0, 0]);
+        assert!(!kinds.narrow(Kind::Bucket, (105, 105), 5));
+        assert_eq!(kinds.holds, (100, 100));
+        // The second strike refutes: what is known begins anew.
+        assert!(kinds.narrow(Kind::Bucket, (200, 200), 5));
+        assert_eq!(kinds.holds, (200, 200));
+        (kinds.holds, kinds.strikes) = ((100, 100), [0, 0, 0]);
+        assert!(kinds.narrow(Kind::Bucket, (200, 200), 5));
+        assert_eq!(kinds.holds, (100, 100));
+    }
+
+    #[test]
+    fn an_edge_is_known_the_better_the_more_heads_show_it() {
+        let at = Instant::from_millis;
+        let mut kinds = Kinds::new();
+        let mut shown = |from, to| {
+            let against = kinds.is_no_window(&Sight {
+                sent: at(0),
+                now: at(1),
+                charge: 1,
+                left: exactly(1),
+                whole: Whole {
+                    from: at(from),
+                    to: at(to),
+                    span: None,
+                },
+                rate: Rate::per_minute(600).unwrap(),
+                limit: 600,
+            });
+            assert!(!against);
+            kinds.edge
+        };
+        assert_eq!(shown(60_000, 61_000), (at(60_000), at(61_000)));
+        assert_eq!(shown(60_300, 60_900), (at(60_300), at(60_900)));
+        // One of the window before comes late.
+        assert_eq!(shown(1_000, 2_000), (at(60_300), at(60_900)));
+    }
+
+    #[test]
+    fn a_jitter_later_is_not_later() {
+        let at = Instant::from_nanos;
+        assert!(!later(at(JITTER), Instant::ZERO));
+        assert!(later(at(JITTER + 1), Instant::ZERO));
+    }
 }

@@ -205,10 +205,8 @@ pub(crate) struct Seen<'a> {
 /// What a head taught.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Learnt {
-    /// Something may pass earlier for it.
+    /// Something may pass earlier for what it says of the limit.
     pub(crate) loosened: bool,
-    /// By how much less it showed than was believed, in tokens.
-    pub(crate) short: u64,
     /// By how much the level was moved for it, in tokens.
     pub(crate) moved: u64,
     /// Whether it showed that most of what is charged for those in flight is
@@ -510,9 +508,11 @@ impl Ledger {
             window.when(at, need)
         };
         let until = from(now);
-        let eases = window.eases().into_iter();
-        let eases = eases.filter(|&at| now < at && at < until).map(from);
-        eases.fold(until, Instant::min)
+        if until == now {
+            return now;
+        }
+        let eases = window.eases().into_iter().map(from);
+        eases.fold(until, Instant::min).max(now)
     }
 
     fn unconfirmed_in(&self, window: &Window, spread: Spread, sending: &Sending) -> u64 {
@@ -1155,7 +1155,6 @@ impl Ledger {
             return;
         }
         let after = window.level(now);
-        learnt.loosened |= after > before;
         learnt.moved = after.abs_diff(before);
         let charged = entry.open.min(window.capacity());
         let more = after > before;
@@ -1290,7 +1289,6 @@ impl Ledger {
             // The first word on this: the less, and no more.
             let start = if most == u128::MAX { least } else { most };
             bucket.clamp_tat(start, start);
-            learnt.loosened |= bucket.tat() < before;
             let outside = least
                 .saturating_sub(before)
                 .max(before.saturating_sub(most));
@@ -1304,7 +1302,6 @@ impl Ledger {
         } else {
             bucket.clamp_tat(least, most.max(least));
         }
-        learnt.loosened |= bucket.tat() < before;
         learnt.moved = bucket.tokens_in(bucket.tat().abs_diff(before));
         let charged = entry.open.min(bucket.burst());
         learnt.uncharged =
@@ -1318,7 +1315,6 @@ impl Ledger {
             let share = share.and_then(|share| u64::try_from(share).ok());
             self.unmade = mean(self.unmade, share.unwrap_or_default());
         }
-        learnt.short = short;
     }
 
     /// A head shows when the bucket is full again: no later than the time from
@@ -1671,8 +1667,8 @@ mod tests {
         let second = ledger.charge(at(0), 100, Spread::NONE, 100, &Sending::NONE);
         // Nothing of either is produced: both are still to come.
         head(&mut ledger, at(0), 0, at(0), &first, &shows(600, 0));
-        let learnt = head(&mut ledger, at(0), 1, at(0), &second, &shows(600, 0));
-        assert_eq!(learnt.short, 0);
+        head(&mut ledger, at(0), 1, at(0), &second, &shows(600, 0));
+        assert_eq!(ledger.surprise, 0);
         assert!(
             level(&ledger, at(0)) <= 500,
             "only what cannot be is raised"

@@ -408,4 +408,24 @@ mod tests {
         let again = outage.bound(next, none_out(7)).unwrap();
         assert!(again > silent);
     }
+
+    #[cfg(feature = "alloc")]
+    #[test]
+    fn it_is_down_until_a_probe_survives() {
+        assert!(!Outage::new(1).is_down(at(0)));
+        let mut outage = down(1);
+        let next = outage.bound(at(50), none_out(7)).unwrap();
+        assert!(outage.is_down(next));
+        outage.sent(next, 3);
+        let silent = next.saturating_add(Duration::from_millis(300));
+        let before = Instant::from_nanos(silent.as_nanos() - 1);
+        assert!(outage.is_down(before));
+        assert!(!outage.is_down(silent));
+    }
+
+    #[test]
+    fn to_survive_where_none_failed_says_nothing() {
+        let mut outage = Outage::new(1);
+        assert!(!outage.survived(0));
+    }
 }

@@ -25,6 +25,7 @@ mod explain;
 mod explore;
 mod headers;
 mod joint;
+mod limiter;
 mod limits;
 mod model_call;
 mod model_limiter;

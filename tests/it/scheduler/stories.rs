@@ -72,6 +72,20 @@ fn a_call_that_comes_back_keeps_its_place() {
     assert_eq!(ids(&mut scheduler, at(2)), others[1..2]);
 }
 
+/// It does not let others ask first, as it would while the server is down.
+#[test]
+fn a_call_that_comes_back_goes_before_one_that_is_ready() {
+    let (mut scheduler, route) = one_pool(pool(60, 1).retry(a_second_each()));
+    let first = scheduler.submit(at(0), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(0)), [first]);
+    let failed = head(500, &ServerHints::NONE);
+    assert_eq!(scheduler.handle(at(1), first, failed), Verdict::Queued);
+    assert_eq!(ids(&mut scheduler, at(1)), []);
+    let other = scheduler.submit(at(2), job(route)).unwrap();
+    assert_eq!(ids(&mut scheduler, at(2)), [first]);
+    assert_eq!(ids(&mut scheduler, at(3)), [other]);
+}
+
 #[test]
 fn a_full_pool_does_not_hold_up_the_others() {
     let mut scheduler = Scheduler::new(42);
