@@ -115,9 +115,9 @@ fn a_refusal_is_not_for_want_of_what_was_not_asked() {
         waits(&limiter, at(0), Cost::request()).unwrap()
     };
     let pause = (at(1), Cause::Pause);
-    let in_debt = shown(InputTokens).limit(30_000).remaining(-500, 0);
+    let in_debt = shown(Dimension::Own1).limit(30).remaining(-5, 0);
     assert_eq!(cause_after(in_debt), pause);
-    let full = shown(InputTokens).limit(30_000).remaining(30_000, 0);
+    let full = shown(Dimension::Own1).limit(30).remaining(30, 0);
     assert_eq!(cause_after(full), pause);
 }
 
@@ -227,7 +227,7 @@ fn nothing_is_charged_for_a_permit_that_expired() {
         let lifetime = Duration::from_secs(60);
         let limiter = open().permit_lifetime(lifetime).unwrap();
         let mut limiter = limited(limiter, OutputTokens, 1, 6_000);
-        let mut call = sent(&mut limiter, at(0), Request::new());
+        let mut call = sent(&mut limiter, at(0), Request::new().max_tokens(1));
         let good = Event::responded(200, &ServerHints::NONE, ErrorDetails::NONE);
         assert_eq!(call.handle(&mut limiter, at(0), good), Decision::Deliver);
         let _goes_on = call.handle(
