@@ -1815,7 +1815,11 @@ mod tests {
     /// Heads of 600 a minute by the ten seconds, of requests for ten that are a
     /// second apart.
     fn in_windows_of_ten() -> Ledger {
-        let mut ledger = ledger(Counting::AtAdmission);
+        in_windows(Counting::AtAdmission)
+    }
+
+    fn in_windows(counting: Counting) -> Ledger {
+        let mut ledger = ledger(counting);
         for number in 0..30_u64 {
             let now = at(number * 1_000 + 500);
             let entry = ledger.charge(now, 10, Spread::NONE, 0, &Sending::NONE);
@@ -1868,5 +1872,122 @@ mod tests {
 
     fn level_of_window(ledger: &Ledger, now: Instant) -> i64 {
         ledger.window().unwrap().level(now)
+    }
+
+    #[test]
+    fn what_no_head_counted_is_credited_when_it_took_less() {
+        let mut ledger = in_windows_of_ten();
+        let entry = ledger.charge(at(31_000), 10, Spread::NONE, 0, &Sending::NONE);
+        shown_in_window(&mut ledger, 30, at(31_000), &entry, 90);
+        let mut entry = ledger.charge(at(31_100), 50, Spread::NONE, 10, &Sending::NONE);
+        assert_eq!(level_of_window(&ledger, at(31_100)), 40);
+        assert!(ledger.settle(at(31_200), 31, &mut entry, 20));
+        assert_eq!(level_of_window(&ledger, at(31_200)), 70);
+    }
+
+    #[test]
+    fn what_was_given_back_lifts_nothing_again() {
+        let mut ledger = in_windows_of_ten();
+        let mut entry = ledger.charge(at(31_000), 10, Spread::NONE, 0, &Sending::NONE);
+        assert!(ledger.refund(30, &mut entry, false));
+        assert!(!ledger.refund(30, &mut entry, false));
+    }
+
+    /// A head that was sent with what it answers, in the window to 40 s.
+    fn shown_in_window(
+        ledger: &mut Ledger,
+        number: u64,
+        sent: Instant,
+        entry: &Entry,
+        left: i64,
+    ) -> Learnt {
+        let seen = Seen {
+            number,
+            sent,
+            entry,
+        };
+        let (shown, whole) = (shows(left, 0), whole(40_000, 41_000));
+        ledger.observe(sent, Some(seen), &shown, whole, 0, true, &Sending::NONE)
+    }
+
+    /// What is charged for those in flight is left: that is no server that reserves.
+    #[test]
+    fn a_window_that_shows_most_of_what_is_open_to_be_left_reserves_nothing() {
+        let uncharged = |counting, amount, open, left| {
+            let mut ledger = in_windows(counting);
+            let _other = ledger.charge(at(31_000), 60, Spread::NONE, 0, &Sending::NONE);
+            // So much later that it cannot have overtaken the other.
+            let sent = at(32_000);
+            let entry = ledger.charge(sent, amount, Spread::NONE, open, &Sending::NONE);
+            shown_in_window(&mut ledger, 31, sent, &entry, left).uncharged
+        };
+        // Seventy of a hundred are open.
+        assert!(uncharged(Counting::Reserved, 10, 60, 100));
+        assert!(uncharged(Counting::Reserved, 10, 60, 66));
+        assert!(!uncharged(Counting::Reserved, 10, 60, 65), "half of it");
+        assert!(!uncharged(Counting::Reserved, 10, 60, -10), "less is left");
+        assert!(!uncharged(Counting::Reserved, 0, 0, 100), "none is open");
+        assert!(!uncharged(Counting::AtAdmission, 10, 60, 100));
+    }
+
+    #[test]
+    fn a_bucket_that_shows_most_of_what_is_open_to_be_left_reserves_nothing() {
+        let uncharged = |amount, open, left| {
+            let mut ledger = ledger(Counting::Reserved);
+            let _other = ledger.charge(at(0), 60, Spread::NONE, 0, &Sending::NONE);
+            let entry = ledger.charge(at(0), amount, Spread::NONE, open, &Sending::NONE);
+            head(&mut ledger, at(0), 1, at(0), &entry, &shows(left, 0)).uncharged
+        };
+        assert!(uncharged(10, 60, 566));
+        assert!(!uncharged(10, 60, 565), "half of it");
+        assert!(!uncharged(0, 0, 600), "none is open");
+    }
+
+    #[test]
+    fn what_is_not_produced_yet_is_learnt_where_it_shows() {
+        let unmade = |amount, left| {
+            let mut ledger = ledger(Counting::AsProduced);
+            ledger.unmade = WHOLE;
+            let entry = ledger.charge(at(0), amount, Spread::NONE, 0, &Sending::NONE);
+            head(&mut ledger, at(0), 0, at(0), &entry, &shows(left, 0));
+            ledger.unmade
+        };
+        assert!(unmade(100, 500) < WHOLE, "all of it is produced");
+        assert_eq!(unmade(100, 0), WHOLE, "a debt may be hidden");
+        assert_eq!(unmade(0, 600), WHOLE, "none is open");
+    }
+
+    #[test]
+    fn no_more_than_three_quarters_are_held_back_and_nothing_where_none_is_wanted() {
+        let ledger = ledger(Counting::AtAdmission);
+        let held = |variance, tenths| {
+            let spread = Spread { variance, tail: 50 };
+            ledger.unconfirmed(600, spread, tenths, &Sending::NONE)
+        };
+        assert_eq!(held(1 << 40, 35), 450);
+        assert!((50..450).contains(&held(100, 35)));
+        assert_eq!(held(100, 0), 0);
+        assert_eq!(held(0, 35), 0);
+    }
+
+    #[test]
+    fn a_request_for_nothing_does_not_show_when_a_bucket_was_full() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        ledger.charge(at(0), 0, Spread::NONE, 0, &Sending::NONE);
+        assert_eq!(ledger.full_at, None);
+        ledger.charge(at(1), 1, Spread::NONE, 0, &Sending::NONE);
+        assert_eq!(ledger.full_at, Some(at(1)));
+    }
+
+    /// It was less while it was thought to enforce a shorter interval.
+    #[test]
+    fn a_bucket_that_is_believed_again_is_as_large_as_its_limit() {
+        let mut ledger = ledger(Counting::AtAdmission);
+        let bucket = ledger.bucket.as_mut().unwrap();
+        bucket
+            .set(at(0), Rate::per_minute(600).unwrap(), 100)
+            .unwrap();
+        ledger.restore_bucket(at(0));
+        assert_eq!(ledger.bucket.unwrap().burst(), 600);
     }
 }

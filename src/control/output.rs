@@ -517,4 +517,19 @@ mod tests {
         let passes = output.peek(now, huge, Spread::NONE, &Sending::NONE);
         assert_eq!(passes, Ok(()));
     }
+
+    #[test]
+    fn what_is_undone_lifts_where_it_was_charged() {
+        for rule in [OutputRule::AsProduced, OutputRule::Reserved] {
+            let mut output = Output::new();
+            output.settle_for(Some(rule));
+            let rate = Rate::per_minute(60_000).unwrap();
+            output.set_limit(Instant::ZERO, rate, 60_000, 0).unwrap();
+            let mut entries = Entries::BLANK;
+            let now = Instant::ZERO;
+            output.enter(now, WANTED, Spread::NONE, 0, &Sending::NONE, &mut entries);
+            assert!(output.undo(&mut entries), "{rule:?}");
+            assert!(!output.undo(&mut entries), "{rule:?}");
+        }
+    }
 }

@@ -552,4 +552,27 @@ mod tests {
             pace.took(at, &all, &Cost::ZERO);
         }
     }
+
+    #[test]
+    fn who_learns_nothing_of_refusals_waits_longer_for_each() {
+        let waits = |barren| {
+            let mut pace = Pace::new();
+            pace.barren = barren;
+            pace.refused(Instant::ZERO, Duration::from_millis(100));
+            pace.settles.saturating_duration_since(Instant::ZERO)
+        };
+        assert_eq!(waits(3), 8 * waits(0));
+    }
+
+    #[test]
+    fn more_is_left_where_refusals_come_soon() {
+        let left_after = |passed| {
+            let mut pace = Pace::new();
+            (pace.measured, pace.sent, pace.taught) = (true, 10_000 + passed, 10_000);
+            pace.cushion = 40;
+            pace.leave_more();
+            pace.cushion
+        };
+        assert_eq!((left_after(SOON - 1), left_after(SOON)), (63, 30));
+    }
 }

@@ -151,4 +151,26 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn clocks_that_are_a_second_apart_may_be_one() {
+        let evenly = |later: i64| {
+            let mut clock = ServerClock::new();
+            clock.observe(at(0), at(0), UnixTime::from_secs(10));
+            // It was between 10 s and 11 s ahead.
+            clock.observe(at(1_000), at(1_000), UnixTime::from_secs(later));
+            clock.ran_evenly_since(at(0))
+        };
+        assert!(evenly(13));
+        assert!(!evenly(14));
+    }
+
+    #[test]
+    fn what_was_sent_as_a_clock_was_set_may_be_of_the_one_before() {
+        let mut clock = ServerClock::new();
+        clock.observe(at(0), at(0), UnixTime::from_secs(10));
+        clock.observe(at(1_000), at(2_000), UnixTime::from_secs(600));
+        assert!(!clock.ran_evenly_since(at(2_000)));
+        assert!(clock.ran_evenly_since(at(2_001)));
+    }
 }

@@ -286,4 +286,18 @@ mod tests {
         start.refused(now, refused.next().unwrap());
         assert!(start.bound(now).is_none());
     }
+
+    #[test]
+    fn refusals_within_a_second_are_one() {
+        let cut_again_after = |span| {
+            let mut start = SlowStart::new(2);
+            let marks: [u64; 3] = [(); 3].map(|()| start.take(Instant::ZERO, false));
+            start.refused(Instant::ZERO, marks[0]);
+            let first = start.cut;
+            start.refused(Instant::ZERO.saturating_add(span), marks[1]);
+            start.cut != first
+        };
+        assert!(cut_again_after(BETWEEN_CUTS));
+        assert!(!cut_again_after(BETWEEN_CUTS - Duration::from_nanos(1)));
+    }
 }

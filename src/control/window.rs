@@ -699,6 +699,76 @@ mod tests {
         let place = window.take(at(9_400), 0);
         assert!(window.observe(at(9_500), &showing(9_400, place, 100, 19_000, 0)));
         assert_eq!(window.level(at(9_500)), 100);
+        window.take(at(9_600), 100);
+        assert_eq!(window.when(at(9_600), 1), at(20_000));
+    }
+
+    #[test]
+    fn an_edge_that_is_far_from_what_was_believed_is_believed() {
+        let mut window = window(Kind::Window);
+        let place = window.take(at(0), 100);
+        assert!(window.observe(at(10), &showing(0, place, 0, 15_000, 0)));
+        assert_eq!(window.when(at(10), 1), at(16_000));
+    }
+
+    #[test]
+    fn without_an_edge_a_head_counts_if_it_was_sent_in_this_window() {
+        let mut window = until_ten();
+        let place = window.take(at(5_000), 10);
+        window.pass(at(10_000));
+        let at_edge = window.take(at(10_000), 10);
+        let without = |sent, place, left| Showing {
+            whole: None,
+            ..showing(sent, place, left, 0, 0)
+        };
+        assert!(!window.observe(at(10_100), &without(5_000, place, 0)));
+        assert_eq!(window.level(at(10_100)), 90);
+        assert!(window.observe(at(10_100), &without(10_000, at_edge, 50)));
+        assert_eq!(window.level(at(10_100)), 50);
+    }
+
+    #[test]
+    fn what_is_sent_long_before_the_edge_comes_back_there() {
+        let near = until_ten().near;
+        for (sent, left) in [(near, 70), (Instant::from_nanos(near.as_nanos() - 1), 100)] {
+            let mut window = until_ten();
+            window.take(sent, 30);
+            assert_eq!(window.level(at(10_000)), left);
+        }
+    }
+
+    #[test]
+    fn what_is_open_is_so_until_it_is_closed_or_its_window_ends() {
+        let mut window = until_ten();
+        let place = window.take(at(1_000), 10);
+        assert_eq!(window.eases(), [at(10_000); 2]);
+        assert_eq!(window.open(at(9_999)), 1);
+        assert_eq!(window.open(at(10_000)), 0);
+        assert!(window.close(place));
+        assert_eq!(window.open(at(9_999)), 0);
+        assert!(!window.close(place), "it was known");
+    }
+
+    /// Heads tell whether a server counts what it refuses.
+    #[test]
+    fn what_is_refused_is_kept_unless_heads_show_again_and_again_that_it_did_not_count() {
+        // Of so many times that a request for twenty was refused, its head showing
+        // so much: whether the next is kept.
+        let kept = |times, keeps: bool, left| {
+            let mut window = until_ten();
+            for _ in 0..times {
+                if keeps {
+                    window.keeps_refused(20);
+                }
+                let place = window.take(at(1_000), 20);
+                assert!(window.observe(at(1_100), &showing(1_000, place, left, 9_000, 0)));
+            }
+            window.keeps_refused(20)
+        };
+        assert!(kept(SURE - 1, true, 100));
+        assert!(!kept(SURE, true, 100));
+        assert!(kept(SURE, false, 100), "those were not refused");
+        assert!(kept(SURE, true, 0), "they counted");
     }
 
     #[test]

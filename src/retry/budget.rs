@@ -602,6 +602,12 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
+    fn a_reserve_without_bounds_is_as_much_as_can_be_counted() {
+        assert_eq!(bounded(7), 7);
+        assert_eq!(bounded(u128::MAX), i64::MAX / 2);
+    }
+
+    #[test]
     fn budgets_of_nothing_are_refused() {
         let second = Duration::from_secs(1);
         let zero = Err(ConfigError::ZeroBudget);
