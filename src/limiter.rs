@@ -871,7 +871,11 @@ impl Limiter {
             self.kind = kind;
         }
         let requests = self.ledger(Dimension::Requests);
-        self.sending.others = requests.map_or(0, Ledger::others);
+        let others = requests.map_or(0, Ledger::others);
+        if core::mem::replace(&mut self.sending.others, others) == 0 && others > 0 {
+            // Beside others less is held back, of output as of what shows them.
+            loosened = loosened.and(OUTPUT);
+        }
         self.open_up(loosened);
     }
 

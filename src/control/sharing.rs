@@ -592,6 +592,67 @@ mod tests {
         next.saturating_duration_since(now).as_secs_f64()
     }
 
+    /// What is waited, in seconds, reckoned with a point: after `amount` was sent,
+    /// where so much is there, by what `sharing` knows.
+    #[expect(
+        clippy::float_arithmetic,
+        clippy::cast_precision_loss,
+        reason = "beside what is reckoned in integers"
+    )]
+    fn reckoned(sharing: &Sharing, amount: u64, level: f64) -> f64 {
+        let taken = &sharing.taken;
+        let (own, others) = (taken.own as f64, taken.others as f64);
+        let net = own / taken.charged.max(taken.own) as f64;
+        let (rate, capacity) = (100.0, LIMIT as f64);
+        let mut after = *sharing;
+        after.sent(Instant::from_secs(1_000), amount, 1 << 63);
+        let quantum = after.quantum() as f64 * net;
+        let scale = f64::min(rate * 0.5 + 4.0 * quantum, capacity / 8.0);
+        // Four deviations of chance, and ln 32 / 2 of the scale.
+        let set = 2.0 * (quantum / 2.0 * scale).sqrt() + scale * 32_f64.ln() / 2.0;
+        let set = set.min(capacity / 2.0);
+        let busy = taken.busy(self::rate()) as f64 / ONE as f64;
+        let free = 1.0 - busy.min(0.8);
+        let cost = amount as f64 * net;
+        let part = cost / (own / (own + others)).sqrt();
+        let scales = ((level - set) / scale).clamp(-8.0, 8.0);
+        // Both straight between powers of two.
+        let exp_minus = |exponent: f64| {
+            let twos = exponent / 2_f64.ln();
+            (1.0 - twos.fract() / 2.0) / 2_f64.powf(twos.floor())
+        };
+        let ln = |number: f64| {
+            let log = number.log2().floor();
+            (log + number / 2_f64.powf(log) - 1.0) * 2_f64.ln()
+        };
+        let gap = if level < set {
+            scale * ln(1.0 + part / exp_minus(-scales) / scale * free) / free
+        } else {
+            part / (1.0 + scales)
+        };
+        gap.min(cost * 64.0) / rate
+    }
+
+    #[test]
+    fn a_wait_is_what_the_formula_says() {
+        let mut server = Server::new();
+        for _ in 0..90 {
+            server.pass(100, 50, 0);
+        }
+        assert!(server.sharing.among);
+        for amount in [10, 60, 300] {
+            for level in [-600, 0, 100, 200, 400, 800, 1_600, 6_000] {
+                let exact = reckoned(&server.sharing, amount, level as f64);
+                let told = wait(server.sharing, amount, level);
+                let off = (told - exact).abs();
+                assert!(
+                    off <= exact * 0.01 + 0.001,
+                    "{told} s, not {exact}, for {amount} at {level}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn alone_is_alone() {
         for rounding in [0, 500] {

@@ -55,7 +55,8 @@ fn decided(world: &World, seed: u64) -> String {
         team.map(|client| watched(Either::Queued(client))).collect()
     } else {
         let each = Ours::each(world, seed).into_iter();
-        each.map(|client| watched(Either::Plain(client))).collect()
+        each.map(|client| watched(Either::Plain(Box::new(client))))
+            .collect()
     };
     let out = run_team(world, seed, &mut team);
     let (name, done, refused) = (&world.name, out.completed, out.refused);
@@ -70,14 +71,14 @@ struct Watched {
 }
 
 enum Either {
-    Plain(Ours),
+    Plain(Box<Ours>),
     Queued(Box<dyn Client>),
 }
 
 impl Either {
     fn client(&mut self) -> &mut dyn Client {
         match self {
-            Self::Plain(client) => client,
+            Self::Plain(client) => &mut **client,
             Self::Queued(client) => &mut **client,
         }
     }
