@@ -1990,4 +1990,15 @@ mod tests {
         ledger.restore_bucket(at(0));
         assert_eq!(ledger.bucket.unwrap().burst(), 600);
     }
+
+    #[test]
+    fn the_number_of_the_newest_is_free_again_where_nothing_was_heard_of_it() {
+        let mut sending = Sending::NONE;
+        (sending.admitted, sending.unread, sending.last) = (5, 4, at(9));
+        assert!(!sending.undo(3, at(1)), "it is not the newest");
+        assert!(sending.undo(4, at(3)));
+        assert_eq!((sending.admitted, sending.last), (4, at(3)));
+        assert!(!sending.undo(3, at(1)), "its head was read");
+        assert_eq!((sending.admitted, sending.last), (4, at(3)));
+    }
 }

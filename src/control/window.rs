@@ -754,21 +754,23 @@ mod tests {
     fn what_is_refused_is_kept_unless_heads_show_again_and_again_that_it_did_not_count() {
         // Of so many times that a request for twenty was refused, its head showing
         // so much: whether the next is kept.
-        let kept = |times, keeps: bool, left| {
+        let kept = |times, keeps: bool, left: &dyn Fn(i64) -> i64| {
             let mut window = until_ten();
-            for _ in 0..times {
+            for time in 1..=times {
                 if keeps {
                     window.keeps_refused(20);
                 }
                 let place = window.take(at(1_000), 20);
+                let left = left(time.into());
                 assert!(window.observe(at(1_100), &showing(1_000, place, left, 9_000, 0)));
             }
             window.keeps_refused(20)
         };
-        assert!(kept(SURE - 1, true, 100));
-        assert!(!kept(SURE, true, 100));
-        assert!(kept(SURE, false, 100), "those were not refused");
-        assert!(kept(SURE, true, 0), "they counted");
+        assert!(kept(SURE - 1, true, &|_| 100));
+        assert!(!kept(SURE, true, &|_| 100));
+        assert!(kept(SURE, false, &|_| 100), "those were not refused");
+        assert!(kept(SURE, true, &|times| 100 - 20 * times), "they counted");
+        assert!(kept(SURE, true, &|_| 0), "more did");
     }
 
     #[test]

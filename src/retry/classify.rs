@@ -377,6 +377,7 @@ mod tests {
         (401, "authentication_error", "", "", None, Head, CallerError),
         (402, "", "", "", None, Head, Exhausted),
         (402, "billing_error", "", "", Some(true), Head, Exhausted),
+        (402, "billing_error", "", "", Some(false), Head, Exhausted),
         (403, "permission_error", "", "", None, Head, CallerError),
         (404, "not_found_error", "", "", None, Head, CallerError),
         (408, "", "", "", None, Head, Transient),
@@ -469,6 +470,10 @@ mod tests {
             Throttled(Some(output))
         );
         assert_eq!(with(&[sum]), Throttled(Some(Dimension::TotalTokens)));
+        // Nor beside one of them: the message tells.
+        for part in [input, output] {
+            assert_eq!(with(&[sum, meter(part, 9)]), Throttled(Some(input)));
+        }
     }
 
     #[test]

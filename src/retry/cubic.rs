@@ -390,6 +390,18 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_is_asked_again_where_the_rate_rose() {
+        let mut rate = CubicRate::new();
+        let at = |tenth: u64| Instant::from_millis(100 * tenth);
+        for tenth in 0..100 {
+            assert!(!rate.answered(at(tenth), false), "it is off");
+        }
+        assert!(!rate.answered(at(100), true));
+        assert!(rate.answered(at(101), false));
+        assert!(!rate.answered(at(102), true));
+    }
+
+    #[test]
     fn the_cube_root_is_exact() {
         for root in [0, 1, 2, 9, 1_000, 4_398_046_511_103_u128] {
             let cube = root * root * root;

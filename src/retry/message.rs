@@ -511,6 +511,14 @@ mod tests {
     }
 
     #[test]
+    fn the_digits_of_a_name_count_nothing() {
+        assert!(counted(b"of 3 requests").is_some());
+        assert_eq!(counted(b"of claude-3 requests"), None);
+        assert_eq!(number(b"1,500 x"), Some((1_500, &b" x"[..])));
+        assert_eq!(number(b",500 x"), None);
+    }
+
+    #[test]
     fn delays_in_messages_are_read() {
         for (text, delay) in [
             (

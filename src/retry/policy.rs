@@ -811,6 +811,15 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_wait_is_borne() {
+        let policy = RetryPolicy::new().longest_wait(60 * SECOND);
+        let throttled = Class::Throttled(None);
+        let wait = |asked| policy.delay(throttled, 1, Duration::ZERO, Some(asked), 42);
+        assert!(wait(60 * SECOND).is_some());
+        assert_eq!(wait(60 * SECOND + Duration::from_nanos(1)), None);
+    }
+
+    #[test]
     fn a_class_has_its_own_waits_and_its_own_number_of_retries() {
         let minute = Backoff::constant(60 * SECOND).unwrap();
         let policy = RetryPolicy::new()
