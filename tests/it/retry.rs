@@ -732,3 +732,43 @@ proptest! {
         prop_assert_eq!(refused > 0, capacity / cost < 9 * calls as u32);
     }
 }
+
+#[test]
+fn delays_are_rounded_to_the_nearest_nanosecond() {
+    let nano = Duration::from_nanos(1);
+    let delay = |factor, failures| {
+        let curve = Backoff::exponential(nano, Duration::MAX).unwrap();
+        let curve = curve.factor_per_mille(factor).unwrap();
+        curve.jitter(Jitter::None).delay(failures, nano, 0)
+    };
+    assert_eq!(delay(1_500, 2), 2 * nano);
+    assert_eq!(delay(1_400, 2), nano);
+    assert_eq!(delay(1_000, 9), nano);
+    assert_eq!(delay(2_000, 64), Duration::from_nanos(1 << 63));
+    assert_eq!(delay(8_000, 22), Duration::from_nanos(1 << 63));
+}
+
+#[test]
+fn a_policy_waits_as_long_in_all_as_it_may() {
+    let tens = Backoff::constant(10 * SECOND).unwrap();
+    let count = |total| {
+        let policy = RetryPolicy::new().backoff(tens).total(total);
+        policy.delays(Class::Transient, 1).count()
+    };
+    assert_eq!(count(30 * SECOND), 3);
+    assert_eq!(count(30 * SECOND - Duration::from_nanos(1)), 2);
+}
+
+#[test]
+fn a_wait_is_the_servers_where_the_policy_takes_it_in() {
+    let hints = ServerHints::NONE.with_retry_after(5 * SECOND);
+    let refused = Event::responded(429, &hints, ErrorDetails::NONE);
+    for (how, cause) in [
+        (ServerWait::Raises, Cause::RetryAfter),
+        (ServerWait::Apart, Cause::Backoff),
+    ] {
+        let mut stage = Stage::new(|policy| policy.server_wait(how));
+        let call = stage.sent();
+        waits(stage.tell(call, refused), 10, cause);
+    }
+}
