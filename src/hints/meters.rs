@@ -331,8 +331,9 @@ impl Slot {
 impl Meters {
     /// How many find room.
     pub const CAPACITY: usize = 16;
-    /// How many different names of pools find room.
-    const LABELS: usize = 7;
+    /// How many different names of pools find room: one more than there are meters,
+    /// so that the name of one that comes does, too, before it is known what goes.
+    const LABELS: usize = Self::CAPACITY + 1;
     /// None.
     pub const EMPTY: Self = Self {
         slots: [Slot::EMPTY; Self::CAPACITY],
@@ -405,11 +406,7 @@ impl Meters {
     /// The same with what `pool` is the name of.
     #[inline(always)]
     pub(crate) fn insert_slot(&mut self, mut slot: Slot, pool: &Label, problems: &mut Problems) {
-        let Some(label) = self.intern(pool) else {
-            problems.set(Problems::OVERFLOW);
-            return;
-        };
-        slot.label = label;
+        slot.label = self.intern(pool);
         let held = self.held();
         let before = held.iter().rposition(|held| held.rank <= slot.rank);
         let last = before.and_then(|before| held.get(before));
@@ -448,10 +445,8 @@ impl Meters {
             self.remove(Some(place));
         }
         // With what went, its label may have gone.
-        if let Some(label) = self.intern(pool) {
-            slot.label = label;
-            self.put(slot);
-        }
+        slot.label = self.intern(pool);
+        self.put(slot);
     }
 
     /// Where there is room, and its place is free.
@@ -499,42 +494,32 @@ impl Meters {
     }
 
     /// The place of `label`, counted from 1; it is put there where it is not.
-    /// `None` where there is no room for it.
     #[inline(always)]
-    fn intern(&mut self, label: &Label) -> Option<u8> {
+    fn intern(&mut self, label: &Label) -> u8 {
         if label.is_empty() {
-            Some(0)
+            0
         } else {
             self.place(label)
         }
     }
 
     #[inline(never)]
-    fn place(&mut self, label: &Label) -> Option<u8> {
-        let used = self.labels.iter().position(Label::is_empty);
-        let used = used.unwrap_or(Self::LABELS);
-        let held = self
-            .labels
-            .get_mut(..used.saturating_add(1).min(Self::LABELS))?;
-        let place = held
-            .iter()
-            .take(used)
-            .take_while(|held| *held < label)
-            .count();
-        let number = u8::try_from(place.saturating_add(1)).ok()?;
-        if held.iter().take(used).nth(place) == Some(label) {
-            return Some(number);
+    fn place(&mut self, label: &Label) -> u8 {
+        let used = self.labels.iter().take_while(|held| !held.is_empty());
+        let place = used.take_while(|held| *held < label).count();
+        let number = u8::try_from(place.saturating_add(1)).unwrap_or(u8::MAX);
+        let tail = self.labels.get_mut(place..).unwrap_or_default();
+        if tail.first() == Some(label) {
+            return number;
         }
-        if used == Self::LABELS {
-            return None;
-        }
-        enter(held.get_mut(place..)?, *label);
+        // The last is empty: fewer are held than there is room for.
+        enter(tail, *label);
         for slot in &mut self.slots {
             if slot.label >= number {
                 slot.label = slot.label.saturating_add(1);
             }
         }
-        Some(number)
+        number
     }
 
     /// Drops the label at `number` where no meter bears it.
@@ -622,7 +607,7 @@ impl fmt::Debug for MetersIter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::vec::Vec;
+    use std::{string::String, vec::Vec};
 
     use proptest::prelude::*;
 
@@ -647,7 +632,8 @@ mod tests {
                 Unit::Share,
             ][..],
         );
-        let label = prop::sample::select(&["", "", "", "a", "b", "core", "default"][..]);
+        let few = prop::sample::select(&["", "", "", "a", "b", "core", "default"][..]);
+        let label = prop_oneof![3 => few.prop_map(String::from), 1 => "[a-z]{1,2}"];
         (
             (family, unit, label),
             prop::option::of(0_u64..4),
@@ -746,16 +732,26 @@ mod tests {
         }
     }
 
+    /// Of more than seven it was once those that came first.
     #[test]
-    fn the_eighth_name_of_a_pool_finds_no_room() {
-        let named = |name: &[u8]| Meter {
-            pool: Label::new(name),
-            ..Meter::new(Family::Standard, Dimension::Requests)
+    fn each_meter_may_be_of_a_pool_of_its_own() {
+        let named = |name: u8| Meter {
+            pool: Label::new(&[name]),
+            ..Meter::new(Family::Standard, Dimension::Requests).remaining(name.into(), 0)
         };
-        let names = [b"a", b"b", b"c", b"d", b"e", b"f", b"g"].map(|n| named(n));
-        let (mut meters, mut problems) = filled(&names);
-        assert_eq!((meters.len(), problems), (7, Problems::NONE));
-        meters.insert(&named(b"aa"), &mut problems);
-        assert_eq!((meters.len(), problems), (7, Problems::OVERFLOW));
+        let all: Vec<Meter> = (b'a'..=b'p').rev().map(named).collect();
+        let (mut meters, mut problems) = filled(&all);
+        assert_eq!((meters.len(), problems), (16, Problems::NONE));
+        // Of the last most remains.
+        meters.insert(&named(b'q'), &mut problems);
+        assert_eq!((meters, problems), (filled(&all).0, Problems::OVERFLOW));
+        meters.insert(&named(b'A'), &mut problems);
+        let pools: Vec<Label> = meters.iter().map(|meter| meter.pool).collect();
+        let kept = [b'A'].into_iter().chain(b'a'..=b'o');
+        assert!(
+            pools
+                .iter()
+                .eq(&kept.map(|name| Label::new(&[name])).collect::<Vec<_>>())
+        );
     }
 }
